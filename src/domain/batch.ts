@@ -13,10 +13,10 @@ export interface Batch {
 
 const lengthBytes = 4;
 
-/** Packs records in the order given. */
-export function packRecords(records: readonly Uint8Array[]): Buffer {
-  const packed = Buffer.allocUnsafe(packedBytes(records));
-  let at = 0;
+/** Packs records in the order given. @param headBytes room left free in front, for the store's own header */
+export function packRecords(records: readonly Uint8Array[], headBytes = 0): Buffer {
+  const packed = Buffer.allocUnsafe(headBytes + packedBytes(records));
+  let at = headBytes;
   for (const record of records) {
     at = packed.writeUInt32BE(record.length, at);
     packed.set(record, at);

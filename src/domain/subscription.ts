@@ -1,10 +1,18 @@
+import { checkDeadLetterPolicy, type DeadLetterPolicy } from './dead-letter.ts';
+import { checkDuration, dayMs, secondMs } from './duration.ts';
+import { invalidArgument } from './errors.ts';
+import { compileFilter } from './filter.ts';
+import { checkLabels, type Labels } from './labels.ts';
+import { parseResourceName } from './resource-name.ts';
 import type { RetryPolicy } from './retry-policy.ts';
+import { checkMessageRetention, deletedTopic } from './topic.ts';
+import { applyUpdateMask, type Updatable } from './update-mask.ts';
 
 /** google.pubsub.v1 Subscription, in Headwater's own terms: durations in ms, absent means unset. */
 export interface Subscription {
   readonly name: string; // projects/{project}/subscriptions/{subscription}
   readonly topic: string; // a topic name, or `_deleted-topic_`
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels: Labels;
   readonly ackDeadlineMs: number; // 10_000..600_000
   readonly retainAckedMessages: boolean;
   readonly messageRetentionMs: number; // 10 min..31 d
@@ -19,8 +27,60 @@ export interface Subscription {
   readonly detached: boolean;
 }
 
-/** google.pubsub.v1 DeadLetterPolicy. */
-export interface DeadLetterPolicy {
-  readonly topic: string;
-  readonly deliveryAttemptsMax: number; // 5..100
+export type { DeadLetterPolicy };
+
+const ackDeadlineMsMin = 10 * secondMs;
+export const ackDeadlineMsMax = 600 * secondMs;
+const expirationTtlMsMin = dayMs;
+const backoffMsMax = 600 * secondMs;
+
+/** @throws PubSubError INVALID_ARGUMENT: which field, and what is allowed. */
+export function checkSubscription(subscription: Subscription): void {
+  const { topic, ackDeadlineMs, messageRetentionMs, expirationTtlMs, deadLetter, retry } = subscription;
+  parseResourceName('subscriptions', subscription.name);
+  if (topic !== deletedTopic) parseResourceName('topics', topic);
+  checkLabels(subscription.labels);
+  checkDuration('ack_deadline_seconds', ackDeadlineMs, ackDeadlineMsMin, ackDeadlineMsMax);
+  checkMessageRetention(messageRetentionMs);
+  if (expirationTtlMs !== undefined) {
+    checkDuration('expiration_policy.ttl', expirationTtlMs, expirationTtlMsMin, Number.POSITIVE_INFINITY);
+  }
+  if (deadLetter) checkDeadLetterPolicy(deadLetter);
+  if (retry) checkRetryPolicy(retry);
+  compileFilter(subscription.filter);
+}
+
+function checkRetryPolicy({ minimumBackoffMs, maximumBackoffMs }: RetryPolicy): void {
+  checkDuration('retry_policy.minimum_backoff', minimumBackoffMs, 0, backoffMsMax);
+  checkDuration('retry_policy.maximum_backoff', maximumBackoffMs, 0, backoffMsMax);
+  if (minimumBackoffMs <= maximumBackoffMs) return;
+  throw invalidArgument(
+    `retry_policy.minimum_backoff (${minimumBackoffMs / secondMs}s) is longer than maximum_backoff (${maximumBackoffMs / secondMs}s); make it shorter or equal.`,
+  );
+}
+
+const updatable: Updatable<Subscription> = {
+  noun: 'subscription',
+  fieldByPath: {
+    labels: 'labels',
+    ack_deadline_seconds: 'ackDeadlineMs',
+    retain_acked_messages: 'retainAckedMessages',
+    message_retention_duration: 'messageRetentionMs',
+    expiration_policy: 'expirationTtlMs',
+    dead_letter_policy: 'deadLetter',
+    retry_policy: 'retry',
+    enable_exactly_once_delivery: 'enableExactlyOnceDelivery',
+  },
+  immutable: ['name', 'topic', 'enable_message_ordering', 'filter', 'detached'],
+};
+
+/** @throws PubSubError INVALID_ARGUMENT: the mask, or a new value. */
+export function updatedSubscription(
+  current: Subscription,
+  wanted: Subscription,
+  paths: readonly string[],
+): Subscription {
+  const next = applyUpdateMask(updatable, current, wanted, paths);
+  checkSubscription(next);
+  return next;
 }

@@ -6,5 +6,8 @@ export interface VirtualClock {
 
 export function virtualClock(startMs = Date.UTC(2026, 0, 1)): VirtualClock {
   let nowMs = startMs;
-  return Object.assign(() => nowMs, { advance: (ms: number) => void (nowMs += ms) });
+  const advance = (ms: number) => {
+    nowMs += ms;
+  };
+  return Object.assign(() => nowMs, { advance });
 }

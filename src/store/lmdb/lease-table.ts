@@ -122,6 +122,7 @@ export class LeaseTable {
     if (before !== -1 && block.states[before] !== gone) {
       if (strict) return 'unordered';
       this.#setState(block, ref.index, ackedAhead);
+      block.own?.delete(ref.index);
       return 'ok';
     }
     this.#settleRun(block, ref.index);
@@ -277,7 +278,8 @@ export class LeaseTable {
   #expireMessage(block: Block, index: number, deadlineMs: number, nowMs: number): void {
     const dueMs = deadlineMs + backoffMs(this.#retries.get(block), block.attempts[index]!);
     if (block.lanes?.[index]) {
-      this.#sendBack(block, index, dueMs, (other) => this.#deadlineOf(block, other) <= nowMs);
+      const expired = (other: number) => isOut(block.states[other]!) && this.#deadlineOf(block, other) <= nowMs;
+      this.#sendBack(block, index, dueMs, expired);
       return;
     }
     this.#setState(block, index, resting);

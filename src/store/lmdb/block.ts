@@ -1,3 +1,5 @@
+import type { RetryPolicy } from '../../domain/retry-policy.ts';
+
 /** A message of a block: */
 export const leased = 0; // out, due at the block's deadline
 export const leasedAlone = 1; // out, with a deadline of its own
@@ -5,6 +7,11 @@ export const resting = 2; // past its deadline, waits for the retry policy's bac
 export const nacked = 3; // given back, its reference is void, waits for the backoff
 export const ackedAhead = 4; // acked, but an earlier message of its lane is not: not durable yet
 export const gone = 5; // settled, or handed out again in another block
+
+/** With whoever leased it, as far as the block knows. */
+export function isOut(state: number): boolean {
+  return state === leased || state === leasedAlone;
+}
 
 /** Messages that were handed out together; position i of each array is one message. */
 export interface Block {
@@ -19,6 +26,7 @@ export interface Block {
   /** When each message with a time of its own is due: leasedAlone, resting, nacked. */
   own: Map<number, number> | undefined;
   deadlineMs: number;
+  readonly retry: RetryPolicy | undefined;
   /** Messages that are not `gone`. */
   left: number;
 }
@@ -56,8 +64,9 @@ export interface Taken {
 }
 
 /** Sorts by offset and links the messages of each lane. */
-export function makeBlock(id: number, taken: Taken[], deadlineMs: number, ordered: boolean): Block {
+export function makeBlock(id: number, taken: Taken[], deadlineMs: number, retry: RetryPolicy | undefined): Block {
   taken.sort((a, b) => a.offset - b.offset);
+  const ordered = taken.some(({ lane }) => lane !== undefined);
   const links = ordered ? linkLanes(taken) : undefined;
   return {
     id,
@@ -69,6 +78,7 @@ export function makeBlock(id: number, taken: Taken[], deadlineMs: number, ordere
     next: links?.next,
     own: undefined,
     deadlineMs,
+    retry,
     left: taken.length,
   };
 }

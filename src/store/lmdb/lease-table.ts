@@ -1,10 +1,11 @@
-import { backoffMs, type RetryPolicy } from '../../domain/retry-policy.ts';
+import { backoffMs } from '../../domain/retry-policy.ts';
 import type { FreshRange, LeasedBlock, LeaseRef, LeaseRequest, NackOptions, Outcome } from '../store.ts';
 import type { AckedSet } from './acked-set.ts';
 import {
   ackedAhead,
   type Block,
   gone,
+  isOut,
   type Lane,
   leased,
   leasedAlone,
@@ -14,15 +15,9 @@ import {
   resting,
   type Taken,
 } from './block.ts';
-import { type DueEntry, DueHeap } from './due-heap.ts';
+import { type Due, DueIndex } from './due-index.ts';
+import { deadlineOf, HeldBlocks } from './held-blocks.ts';
 import { Lanes } from './lanes.ts';
-
-/** What may become due: a whole block, one message of it (`index`), or what came back of a lane. */
-interface Due extends DueEntry {
-  readonly block: Block | undefined;
-  readonly index: number;
-  readonly lane: Lane | undefined;
-}
 
 export interface LeaseLimits {
   /** Messages that may be held at a time, out or waiting to go out again; past it nothing fresh is handed out. */
@@ -63,15 +58,11 @@ export class LeaseTable {
   readonly #nextBlockId: () => number;
   /** Ids below it were given out before the process started. */
   readonly #firstBlockId: number;
-  readonly #blocks = new Map<number, Block>();
-  readonly #retries = new WeakMap<Block, RetryPolicy>();
-  readonly #due = new DueHeap<Due>();
-  #pushed = 0;
+  readonly #blocks = new HeldBlocks();
+  readonly #due = new DueIndex();
   readonly #lanes: Lanes;
   /** Attempt numbers that were saved before a crash. */
   readonly #remembered: Map<number, number>;
-  #outstanding = 0;
-  #held = 0;
   /** Attempt numbers to save (or, undefined, to delete) with the next commit. */
   readonly unsavedAttempts = new Map<number, number | undefined>();
   limitHits = 0;
@@ -93,12 +84,11 @@ export class LeaseTable {
 
   /** Handed out, neither settled nor given back. */
   get outstanding(): number {
-    return this.#outstanding;
+    return this.#blocks.outstanding;
   }
 
   nextDueMs(nowMs: number): number | undefined {
     if (this.#lanes.hasReady) return nowMs;
-    this.#dropStaleTop();
     return this.#due.peek()?.dueMs;
   }
 
@@ -121,7 +111,7 @@ export class LeaseTable {
     const before = block.previous?.[ref.index] ?? -1;
     if (before !== -1 && block.states[before] !== gone) {
       if (strict) return 'unordered';
-      this.#setState(block, ref.index, ackedAhead);
+      this.#blocks.setState(block, ref.index, ackedAhead);
       block.own?.delete(ref.index);
       return 'ok';
     }
@@ -141,7 +131,7 @@ export class LeaseTable {
       return 'ok';
     });
     for (const [block, indexes] of byBlock) this.#modifyIn(block, new Set(indexes), deadlineMs);
-    this.#compactDue();
+    this.#due.compact(this.#blocks.held + this.#blocks.count);
     return outcomes;
   }
 
@@ -156,8 +146,8 @@ export class LeaseTable {
       return 'ok';
     }
     if (!options.counted) block.attempts[index]!--; // handing it out again adds the one
-    this.#setState(block, index, nacked);
-    this.#pushOwn(block, index, dueMs);
+    this.#blocks.setState(block, index, nacked);
+    this.#due.pushMessage(block, index, dueMs);
     return 'ok';
   }
 
@@ -171,21 +161,17 @@ export class LeaseTable {
 
   /** Redelivery is never refused: it frees as much as it takes. */
   #mayGrow(): boolean {
-    const may = this.#held < this.#limits.heldMax && this.#blocks.size < this.#limits.blocksMax;
+    const may = this.#blocks.held < this.#limits.heldMax && this.#blocks.count < this.#limits.blocksMax;
     if (!may) this.limitHits++;
     return may;
   }
 
   #handOut(taken: Taken[], request: LeaseRequest, nowMs: number): LeasedBlock {
     const deadlineMs = nowMs + request.ackDeadlineMs;
-    const ordered = taken.some(({ lane }) => lane !== undefined);
-    const block = makeBlock(this.#nextBlockId(), taken, deadlineMs, ordered);
-    this.#blocks.set(block.id, block);
-    if (request.retry) this.#retries.set(block, request.retry);
-    this.#outstanding += taken.length;
-    this.#held += taken.length;
+    const block = makeBlock(this.#nextBlockId(), taken, deadlineMs, request.retry);
+    this.#blocks.add(block);
+    this.#due.pushBlock(block);
     if (request.keepAttempts) this.#saveAttempts(taken);
-    this.#pushDue(deadlineMs, block, -1, undefined);
     return { block: block.id, offsets: block.offsets, attempts: [...block.attempts], deadlineMs };
   }
 
@@ -227,63 +213,59 @@ export class LeaseTable {
   #takeDue(taken: Taken[], room: number, attemptMin: number, nowMs: number): void {
     const kept: Due[] = [];
     while (taken.length < room) {
-      this.#dropStaleTop();
       const due = this.#due.peek();
       if (!due || due.dueMs > nowMs) break;
       if (!this.#takeDueEntry(due, taken, room, attemptMin, nowMs)) kept.push(due);
     }
-    for (const due of kept) this.#due.push(due);
+    for (const due of kept) this.#due.restore(due);
   }
 
   /** @returns false when the entry holds nothing for this caller and must stay due for others. */
   #takeDueEntry(due: Due, taken: Taken[], room: number, attemptMin: number, nowMs: number): boolean {
-    if (due.lane) {
-      this.#due.pop();
-      if (due.lane.returned[0]!.attempt < attemptMin) return false;
-      const most = attemptMin > 0 ? 1 : room - taken.length;
-      for (const message of this.#lanes.takeReturned(due.lane, most, taken, this.#isAcked)) taken.push(message);
-      this.#settleLane(due.lane);
-      return true;
-    }
-    if (due.index < 0) {
-      this.#expireBlock(due.block!, nowMs);
-      return true;
-    }
     this.#due.pop();
-    return this.#takeDueMessage(due, taken, attemptMin, nowMs);
+    if (due.lane) return this.#takeReturned(due.lane, taken, room, attemptMin);
+    if (due.index !== undefined) return this.#takeDueMessage(due.block, due.index, taken, attemptMin, nowMs);
+    this.#expireBlock(due.block, nowMs);
+    return true;
   }
 
-  #takeDueMessage(due: Due, taken: Taken[], attemptMin: number, nowMs: number): boolean {
-    const block = due.block!;
-    if (block.states[due.index] === leasedAlone) {
-      this.#expireMessage(block, due.index, due.dueMs, nowMs);
+  #takeReturned(lane: Lane, taken: Taken[], room: number, attemptMin: number): boolean {
+    if (lane.returned[0]!.attempt < attemptMin) return false;
+    const most = attemptMin > 0 ? 1 : room - taken.length;
+    for (const message of this.#lanes.takeReturned(lane, most, taken, this.#isAcked)) taken.push(message);
+    this.#settleLane(lane);
+    return true;
+  }
+
+  #takeDueMessage(block: Block, index: number, taken: Taken[], attemptMin: number, nowMs: number): boolean {
+    if (block.states[index] === leasedAlone) {
+      this.#expireMessage(block, index, deadlineOf(block, index), nowMs);
       return true;
     }
-    const attempt = block.attempts[due.index]! + 1;
+    const attempt = block.attempts[index]! + 1;
     if (attempt < attemptMin) return false;
-    const offset = block.offsets[due.index]!;
-    this.#drop(block, due.index);
+    const offset = block.offsets[index]!;
+    this.#blocks.drop(block, index);
     if (!this.#acked.has(offset)) taken.push({ offset, attempt, lane: undefined });
     return true;
   }
 
   /** The block's deadline has passed: each message in it that has no time of its own starts to rest, or is due. */
   #expireBlock(block: Block, nowMs: number): void {
-    this.#due.pop();
     for (let index = 0; index < block.offsets.length; index++) {
       if (block.states[index] === leased) this.#expireMessage(block, index, block.deadlineMs, nowMs);
     }
   }
 
   #expireMessage(block: Block, index: number, deadlineMs: number, nowMs: number): void {
-    const dueMs = deadlineMs + backoffMs(this.#retries.get(block), block.attempts[index]!);
+    const dueMs = deadlineMs + backoffMs(block.retry, block.attempts[index]!);
     if (block.lanes?.[index]) {
-      const expired = (other: number) => isOut(block.states[other]!) && this.#deadlineOf(block, other) <= nowMs;
+      const expired = (other: number) => isOut(block.states[other]!) && deadlineOf(block, other) <= nowMs;
       this.#sendBack(block, index, dueMs, expired);
       return;
     }
-    this.#setState(block, index, resting);
-    this.#pushOwn(block, index, dueMs);
+    this.#blocks.setState(block, index, resting);
+    this.#due.pushMessage(block, index, dueMs);
   }
 
   // Settling.
@@ -291,11 +273,7 @@ export class LeaseTable {
   #holds(block: Block, ref: LeaseRef, strict: boolean, nowMs: number): boolean {
     const state = block.states[ref.index];
     if (block.offsets[ref.index] !== ref.offset || state === gone || state === nacked) return false;
-    return !strict || (state !== resting && this.#deadlineOf(block, ref.index) > nowMs);
-  }
-
-  #deadlineOf(block: Block, index: number): number {
-    return block.states[index] === leasedAlone ? block.own!.get(index)! : block.deadlineMs;
+    return !strict || (state !== resting && deadlineOf(block, ref.index) > nowMs);
   }
 
   /**
@@ -316,7 +294,7 @@ export class LeaseTable {
       this.#acked.add(offset);
       this.#remembered.delete(offset);
       if (block.attempts[index]! > 1) this.unsavedAttempts.set(offset, undefined);
-      this.#drop(block, index);
+      this.#blocks.drop(block, index);
       if (lane) lane.out--;
       index = block.next?.[index] ?? -1;
     } while (index !== -1 && block.states[index] === ackedAhead);
@@ -330,7 +308,7 @@ export class LeaseTable {
     for (let index = first; index !== -1 && block.states[index] !== gone; index = block.next![index]!) {
       const attempt = block.attempts[index]! + (failed(index) ? 1 : 0);
       back.push({ offset: block.offsets[index]!, attempt });
-      this.#drop(block, index);
+      this.#blocks.drop(block, index);
       lane.out--;
     }
     lane.returned = back.concat(lane.returned);
@@ -339,64 +317,19 @@ export class LeaseTable {
   }
 
   #settleLane(lane: Lane): void {
-    if (this.#lanes.settle(lane)) this.#pushDue(lane.dueMs, undefined, -1, lane);
+    if (this.#lanes.settle(lane)) this.#due.pushLane(lane);
   }
 
   #modifyIn(block: Block, indexes: ReadonlySet<number>, deadlineMs: number): void {
-    const whole = indexes.size === block.left && !block.own?.size;
-    if (whole) {
+    if (indexes.size === block.left && !block.own?.size) {
       block.deadlineMs = deadlineMs;
-      this.#pushDue(deadlineMs, block, -1, undefined);
+      this.#due.pushBlock(block);
       return;
     }
     for (const index of indexes) {
       if (block.states[index] === ackedAhead) continue;
-      this.#setState(block, index, leasedAlone);
-      this.#pushOwn(block, index, deadlineMs);
+      this.#blocks.setState(block, index, leasedAlone);
+      this.#due.pushMessage(block, index, deadlineMs);
     }
   }
-
-  #pushOwn(block: Block, index: number, dueMs: number): void {
-    block.own ??= new Map();
-    block.own.set(index, dueMs);
-    this.#pushDue(dueMs, block, index, undefined);
-  }
-
-  #pushDue(dueMs: number, block: Block | undefined, index: number, lane: Lane | undefined): void {
-    this.#due.push({ dueMs, order: this.#pushed++, block, index, lane });
-  }
-
-  #drop(block: Block, index: number): void {
-    this.#setState(block, index, gone);
-    block.own?.delete(index);
-    this.#held--;
-    if (--block.left === 0) this.#blocks.delete(block.id);
-  }
-
-  #setState(block: Block, index: number, state: number): void {
-    this.#outstanding += Number(isOut(state)) - Number(isOut(block.states[index]!));
-    block.states[index] = state;
-  }
-
-  // The due index holds entries that something newer has replaced; they are dropped when they surface.
-
-  #dropStaleTop(): void {
-    for (let due = this.#due.peek(); due && !isLive(due); due = this.#due.peek()) this.#due.pop();
-  }
-
-  #compactDue(): void {
-    if (this.#due.size > 1024 && this.#due.size > 4 * (this.#outstanding + this.#blocks.size)) {
-      this.#due.compact(isLive);
-    }
-  }
-}
-
-function isOut(state: number): boolean {
-  return state === leased || state === leasedAlone;
-}
-
-function isLive({ dueMs, block, index, lane }: Due): boolean {
-  if (lane) return lane.out === 0 && lane.returned.length > 0 && lane.dueMs === dueMs;
-  if (index < 0) return block!.left > 0 && block!.deadlineMs === dueMs;
-  return block!.own?.get(index) === dueMs;
 }

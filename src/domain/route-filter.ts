@@ -104,9 +104,3 @@ export function levelCaptures(filter: RouteFilter): string[] {
 export function restCapture(filter: RouteFilter): string[] {
   return filter.rest?.capture === undefined ? [] : [filter.rest.capture];
 }
-
-/** The filter as a plain MQTT subscription filter, names removed. */
-export function mqttFilterOf(filter: RouteFilter): string {
-  const levels = filter.levels.map((level) => ('literal' in level ? level.literal : '+'));
-  return [...levels, ...(filter.rest ? ['#'] : [])].join('/');
-}

@@ -3,7 +3,7 @@ import { attributeKeyBytesMax, attributesMax, attributeValueBytesMax, orderingKe
 import { quote } from './quote.ts';
 import { parseResourceName } from './resource-name.ts';
 import { type Captures, levelCaptures, parseRouteFilter, type RouteFilter, restCapture } from './route-filter.ts';
-import { fillTemplate, literalBytes, parseTemplate, type Template } from './template.ts';
+import { fillTemplate, literalBytes, parseTemplate, prefixed, type Template } from './template.ts';
 
 /** A route as people write it, in the configuration file for one. */
 export interface RouteDefinition {
@@ -56,11 +56,12 @@ export const bridgeAttributes: readonly string[] = [
 
 const originNames: readonly (keyof Origin)[] = ['mqttTopic', 'mqttClientId'];
 const routeAttributesMax = attributesMax - bridgeAttributes.length;
+export const routesMax = 1000;
 const routeNameCharsMax = 200;
 
 /** @throws PubSubError INVALID_ARGUMENT one sentence that begins with the route's name. */
 export function parseRoute(definition: RouteDefinition, project: string): Route {
-  const name = definition.name ?? definition.filter;
+  const name = nameOf(definition);
   return saying(`Route ${quote(name)}`, () => {
     if (name === '' || name.length > routeNameCharsMax) {
       throw invalidArgument(`The name has ${name.length} characters; 1 to ${routeNameCharsMax} are allowed.`);
@@ -88,11 +89,10 @@ function checkCaptureNames(filter: RouteFilter): void {
 
 /** Only one-level captures: they hold no slash, so no device can turn a topic id into another project's topic. */
 function parseTopic(topic: string, project: string, names: readonly string[]): Template {
-  const template = parseTemplate(topic.includes('/') ? topic : `projects/${project}/topics/${topic}`, names);
-  parseResourceName(
-    'topics',
-    fillTemplate(template, () => 'abc'),
-  ); // finds what no ordinary capture puts right
+  const written = parseTemplate(topic, names);
+  const template = topic.includes('/') ? written : prefixed(`projects/${project}/topics/`, written);
+  const sample = fillTemplate(template, () => 'abc'); // finds what no ordinary capture puts right
+  parseResourceName('topics', sample);
   return template;
 }
 
@@ -127,6 +127,23 @@ function parseText(field: string, text: string, names: readonly string[], bytesM
   const bytes = literalBytes(template);
   if (bytes > bytesMax) throw invalidArgument(`${field} has ${bytes} bytes; at most ${bytesMax} are allowed.`);
   return template;
+}
+
+/** @throws PubSubError INVALID_ARGUMENT when there are too many, or two that cannot be told apart. */
+export function checkRouteNames(definitions: readonly RouteDefinition[]): void {
+  if (definitions.length > routesMax) {
+    throw invalidArgument(`There are ${definitions.length} routes; at most ${routesMax} are allowed.`);
+  }
+  const names = new Set<string>();
+  for (const definition of definitions) {
+    const name = nameOf(definition);
+    if (names.has(name)) throw invalidArgument(`Two routes are named ${quote(name)}; give each a name of its own.`);
+    names.add(name);
+  }
+}
+
+function nameOf(definition: RouteDefinition): string {
+  return definition.name ?? definition.filter;
 }
 
 /** @throws PubSubError INVALID_ARGUMENT a capture that is not allowed, or a topic that cannot exist. */

@@ -29,6 +29,10 @@ function knownName(piece: string, text: string, names: readonly string[]): strin
   throw invalidArgument(`${JSON.stringify(text)} holds ${JSON.stringify(piece)}; braces are for: ${allowed}.`);
 }
 
+export function prefixed(literal: string, template: Template): Template {
+  return { text: literal + template.text, parts: [{ literal }, ...template.parts] };
+}
+
 /** Puts a value into every hole. */
 export function fillTemplate(template: Template, fill: (name: string) => string): string {
   let filled = '';

@@ -16,8 +16,8 @@ export interface Topic {
 export const deletedTopic = '_deleted-topic_';
 
 // google.pubsub.v1 Topic.message_retention_duration and Subscription.message_retention_duration.
-export const messageRetentionMsMin = 10 * minuteMs;
-export const messageRetentionMsMax = 31 * dayMs;
+const messageRetentionMsMin = 10 * minuteMs;
+const messageRetentionMsMax = 31 * dayMs;
 
 /** @throws PubSubError INVALID_ARGUMENT: which field, and what is allowed. */
 export function checkTopic(topic: Topic): void {

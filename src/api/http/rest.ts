@@ -1,0 +1,50 @@
+import type { FastifyInstance } from 'fastify';
+import { PubSubError } from '../../domain/errors.ts';
+import { quote } from '../../domain/quote.ts';
+import { jsonType } from './error-reply.ts';
+import type { Exchanges } from './exchanges.ts';
+import { type Method, MethodTable } from './method.ts';
+import { parseQuery } from './query.ts';
+import type { RequestBodies } from './request-bodies.ts';
+import { parseResourcePath } from './resource-path.ts';
+import { refuseOtherOrigins } from './same-origin.ts';
+
+interface RestDeps {
+  readonly methods: readonly Method[];
+  readonly bodies: RequestBodies;
+  readonly exchanges: Exchanges;
+}
+
+/**
+ * Serves a table of methods under /v1. Fastify's own routing cannot: `{topic}:publish` clashes with its `:parameters`,
+ * and it decodes ids that hold `%` once too often; so one wildcard route takes the path apart itself. Bodies are read as
+ * JSON whatever their content type says, as people call such APIs with curl.
+ */
+export function serveRest(app: FastifyInstance, { methods, bodies, exchanges }: RestDeps): void {
+  const table = new MethodTable(methods);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _body, done) => done(null)); // RequestBodies reads it, if anybody wants it
+  app.all('/v1/*', async (request, reply) => {
+    let methodId = 'unknown';
+    const exchange = exchanges.begin(request.raw, reply.raw, () => methodId);
+    refuseOtherOrigins(request.headers);
+    const { path, query } = split(request.raw.url!);
+    const { shape, name } = parseResourcePath(path);
+    const method = table.find(request.method, shape);
+    methodId = method.id;
+    const body = method.body ? await bodies.readJson(exchange) : undefined;
+    const answer = await method.run({ name, query: parseQuery(query), body, exchange });
+    return reply.type(jsonType).send(JSON.stringify(answer));
+  });
+}
+
+/** The path behind /v1/, not decoded, and the query. */
+function split(url: string): { path: string; query: string } {
+  const mark = url.indexOf('?');
+  const path = mark < 0 ? url : url.slice(0, mark);
+  if (!path.startsWith(prefix))
+    throw new PubSubError('NOT_FOUND', `There is nothing at ${quote(path)}; see /openapi.json.`);
+  return { path: path.slice(prefix.length), query: mark < 0 ? '' : url.slice(mark + 1) };
+}
+
+const prefix = '/v1/';

@@ -1,0 +1,121 @@
+import type { MetricDefinition, Reading } from './metrics.ts';
+
+/** Where the numbers are. Structural, because telemetry stands beside the house and knows none of its rooms. */
+export interface Readings {
+  readonly store: { counters(): StoreReading };
+  readonly pubsub: () => PubSubReading;
+  readonly uplink: () => UplinkReading;
+  readonly http: () => HttpReading;
+  readonly mqtt: () => MqttReading;
+}
+
+interface StoreReading {
+  readonly commits: number;
+  readonly commitFailures: number;
+  readonly records: number;
+  readonly queued: number;
+  readonly commitMs: number;
+  readonly leaseLimits: number;
+  readonly bytesOnDisk: number;
+}
+
+type PubSubReading = Readonly<Record<string, number>>;
+
+interface UplinkReading {
+  readonly routes: readonly {
+    readonly name: string;
+    readonly stored: number;
+    readonly refused: number;
+    readonly failed: number;
+  }[];
+  readonly unrouted: number;
+}
+
+interface HttpReading {
+  readonly requestsOpen: number;
+  readonly requestsByOutcome: ReadonlyMap<string, number>;
+  readonly connectionsRefused: number;
+  readonly bodiesRefused: number;
+  readonly pullsWaiting: number;
+  readonly pullsRefused: number;
+}
+
+interface MqttReading {
+  readonly connections: number;
+  readonly connectionsAccepted: number;
+  readonly publishes: readonly number[];
+  readonly duplicates: number;
+  readonly pubacks: number;
+  readonly negativeAcks: number;
+  readonly readPauses: number;
+  readonly delivered: number;
+  readonly closed: Readonly<Record<string, number>>;
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
+const counter = (name: string, help: string, read: () => Reading, label?: string): MetricDefinition => {
+  return { name, help, type: 'counter', read, ...(label ? { label } : {}) };
+};
+const gauge = (name: string, help: string, read: () => Reading, label?: string): MetricDefinition => {
+  return { name, help, type: 'gauge', read, ...(label ? { label } : {}) };
+};
+
+/** Every metric that Headwater shows beside the process's own; each label has a closed set of values. */
+export function serverMetrics({ store, pubsub, uplink, http, mqtt }: Readings): MetricDefinition[] {
+  const ofStore = (key: keyof StoreReading) => () => store.counters()[key];
+  const ofRoutes = (key: 'stored' | 'refused' | 'failed') => () =>
+    Object.fromEntries(uplink().routes.map((route) => [route.name, route[key]]));
+  return [
+    counter('store_commits_total', 'Transactions on disk.', ofStore('commits')),
+    counter('store_commit_failures_total', 'Transactions that could not be written.', ofStore('commitFailures')),
+    counter('store_commit_milliseconds_total', 'Time that transactions took, summed.', ofStore('commitMs')),
+    counter('store_records_total', 'Messages appended since the start.', ofStore('records')),
+    counter('store_lease_limits_total', 'Leases cut because too much is held or parked.', ofStore('leaseLimits')),
+    gauge('store_queued', 'Writers that wait for the next transaction.', ofStore('queued')),
+    gauge('store_bytes', 'Size of the store on disk.', ofStore('bytesOnDisk')),
+    ...ofPubSub(pubsub),
+    counter('route_stored_total', 'Messages stored, by route.', ofRoutes('stored'), 'route'),
+    counter('route_refused_total', 'Messages that can never be stored, by route.', ofRoutes('refused'), 'route'),
+    counter('route_failed_total', 'Messages that the store did not take, by route.', ofRoutes('failed'), 'route'),
+    counter('mqtt_unrouted_total', 'Messages that no route took.', () => uplink().unrouted),
+    gauge('mqtt_connections', 'Open MQTT connections.', () => mqtt().connections),
+    counter('mqtt_connections_total', 'MQTT connections accepted.', () => mqtt().connectionsAccepted),
+    counter(
+      'mqtt_publishes_total',
+      'PUBLISH packets received, by QoS.',
+      () => new Map(mqtt().publishes.map((count, qos) => [String(qos), count])),
+      'qos',
+    ),
+    counter('mqtt_duplicates_total', 'Repeated QoS 2 publishes, not stored again.', () => mqtt().duplicates),
+    counter('mqtt_pubacks_total', 'PUBACK packets sent.', () => mqtt().pubacks),
+    counter('mqtt_negative_acks_total', 'Publishes that were refused for good.', () => mqtt().negativeAcks),
+    counter('mqtt_read_pauses_total', 'Times that a full window stopped reading.', () => mqtt().readPauses),
+    counter('mqtt_delivered_total', 'PUBLISH packets sent to clients.', () => mqtt().delivered),
+    counter('mqtt_closed_total', 'Connections ended, by reason.', () => mqtt().closed, 'reason'),
+    counter('mqtt_dropped_total', 'Messages dropped, by reason.', () => mqtt().dropped, 'reason'),
+    gauge('http_requests', 'REST requests being answered.', () => http().requestsOpen),
+    counter(
+      'http_requests_total',
+      'REST requests answered, by method and status.',
+      () => http().requestsByOutcome,
+      'outcome',
+    ),
+    counter('http_connections_refused_total', 'HTTP connections past the bound.', () => http().connectionsRefused),
+    counter('http_bodies_refused_total', 'Request bodies past the bound.', () => http().bodiesRefused),
+    gauge('http_pulls_waiting', 'Pulls that wait for messages.', () => http().pullsWaiting),
+    counter('http_pulls_refused_total', 'Pulls past the bound.', () => http().pullsRefused),
+  ];
+}
+
+/** Levels among the core's numbers; the rest only ever grow. */
+const pubSubGauges = ['waitingPulls', 'subscriptionHandles', 'topicHandles', 'logCacheBytes'];
+
+function ofPubSub(pubsub: () => PubSubReading): MetricDefinition[] {
+  return Object.keys(pubsub()).map((key) => {
+    const words = key.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+    const name = `pubsub_${words.replaceAll(' ', '_')}`;
+    const read = () => pubsub()[key]!;
+    const help = `Pub/Sub: ${words}.`;
+    return pubSubGauges.includes(key) ? gauge(name, help, read) : counter(`${name}_total`, help, read);
+  });
+}

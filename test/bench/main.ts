@@ -1,0 +1,120 @@
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { RestClient } from '../support/rest-client.ts';
+import { type RunningServer, startServer } from '../support/start-server.ts';
+import { makeTempDirectory } from '../support/temp-directory.ts';
+import { cpuSeconds } from './cpu-time.ts';
+import { rawLmdbPuts } from './raw-lmdb.ts';
+import { type Measured, methodOf, type Row, rowOf, tableOf } from './report.ts';
+import { runLoad } from './run-load.ts';
+
+// npm run bench [-- --quick --json FILE]
+//
+// Ingest over MQTT at each QoS, pull and acknowledge over REST, and both at once, each on a server of its own with an
+// empty store; every figure beside raw LMDB in the same run, because machines are shared and single rates lie.
+
+const { values: flags } = parseArgs({ options: { quick: { type: 'boolean' }, json: { type: 'string' } } });
+const payloadBytes = 128;
+const messages = flags.quick ? 50_000 : 500_000;
+const pullSize = 1000;
+const subscription = 'bench';
+
+type Bench = (server: RunningServer, rest: RestClient, begin: () => void) => Promise<Omit<Measured, 'cpuSeconds'>>;
+
+/** Runs `bench` against a fresh server and adds the CPU time that the server used since it began. */
+async function onServer(bench: Bench): Promise<Measured> {
+  const directory = makeTempDirectory();
+  const server = await startServer({ dataDir: directory.path, args: ['--log-level', 'warn'] });
+  try {
+    let startSeconds = 0;
+    const begin = () => {
+      startSeconds = cpuSeconds(server.pid);
+    };
+    begin();
+    const measured = await bench(server, new RestClient(server.httpUrl), begin);
+    return { ...measured, cpuSeconds: cpuSeconds(server.pid) - startSeconds };
+  } finally {
+    await server.kill();
+    directory.remove();
+  }
+}
+
+function ingest(qos: 0 | 1 | 2, connections = 50, window = 20): Promise<Measured> {
+  return onServer(async (server) => {
+    const load = await runLoad({ port: server.mqttPort, qos, connections, window, payloadBytes, messages });
+    if (qos === 0) await recordsReach(server, load.messages);
+    return { messages: load.messages, seconds: load.seconds, latenciesMs: load.ackMs };
+  });
+}
+
+/** A backlog first, then 1,000 at a time until it is gone. */
+function pullAndAck(): Promise<Measured> {
+  return onServer(async (server, rest, begin) => {
+    await rest.createSubscription(subscription, 'telemetry');
+    await runLoad({ port: server.mqttPort, qos: 1, connections: 50, window: 20, payloadBytes, messages });
+    begin();
+    const startMs = performance.now();
+    const latenciesMs = await drain(rest, messages);
+    return { messages, seconds: (performance.now() - startMs) / 1000, latenciesMs };
+  });
+}
+
+/** Publishers and a consumer at the same time: from PUBLISH to ack. */
+function pipeline(): Promise<Measured> {
+  return onServer(async (server, rest) => {
+    await rest.createSubscription(subscription, 'telemetry');
+    const startMs = performance.now();
+    const plan = { port: server.mqttPort, qos: 1 as const, connections: 50, window: 20, payloadBytes, messages };
+    const [load] = await Promise.all([runLoad(plan), drain(rest, messages)]);
+    return { messages, seconds: (performance.now() - startMs) / 1000, latenciesMs: load.ackMs };
+  });
+}
+
+async function drain(rest: RestClient, count: number): Promise<number[]> {
+  const latenciesMs: number[] = [];
+  let acked = 0;
+  while (acked < count) {
+    const startMs = performance.now();
+    const received = await rest.pull(subscription, pullSize);
+    if (received.length === 0) throw new Error(`The backlog ended after ${acked} of ${count} messages.`);
+    await rest.acknowledge(
+      subscription,
+      received.map(({ ackId }) => ackId),
+    );
+    latenciesMs.push(performance.now() - startMs);
+    acked += received.length;
+  }
+  return latenciesMs;
+}
+
+/** QoS 0 is not acknowledged: what counts is what the store has. */
+async function recordsReach(server: RunningServer, count: number): Promise<void> {
+  for (let last = -1; ; ) {
+    const metrics = await (await fetch(`${server.httpUrl}/metrics`)).text();
+    const records = Number(/^headwater_store_records_total (\d+)/m.exec(metrics)?.[1] ?? 0);
+    if (records >= count) return;
+    if (records === last) throw new Error(`Only ${records} of ${count} QoS 0 messages were stored.`);
+    last = records;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+async function main(): Promise<void> {
+  const raw = await rawLmdbPuts(messages, payloadBytes);
+  const rows: Row[] = [];
+  const add = (name: string, measured: Measured) => {
+    rows.push(rowOf(name, measured, raw));
+    process.stderr.write(`${name} done\n`);
+  };
+  add('raw LMDB, 1,000 puts a transaction', raw);
+  add('ingest QoS 0, 50 connections', await ingest(0));
+  add('ingest QoS 1, 50 × window 20', await ingest(1));
+  add('ingest QoS 2, 50 × window 20', await ingest(2));
+  add('pull and ack over REST, 1,000 at a time', await pullAndAck());
+  add('pipeline: QoS 1 in, pull and ack out', await pipeline());
+  const method = methodOf(payloadBytes);
+  process.stdout.write(`${tableOf(rows)}\n\n${JSON.stringify(method)}\n`);
+  if (flags.json) writeFileSync(flags.json, `${JSON.stringify({ method, rows }, null, 2)}\n`);
+}
+
+await main();

@@ -1,14 +1,16 @@
+import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import type { Registry } from 'prom-client';
-import { openHttpServer } from './api/http/http-server.ts';
+import { type HttpServer, openHttpServer } from './api/http/http-server.ts';
 import { subscriptionFromJson } from './api/json/subscription-json.ts';
 import { topicFromJson } from './api/json/topic-json.ts';
 import { defaultRoutes } from './bridge/default-routes.ts';
 import { RoutedUplink } from './bridge/routed-uplink.ts';
 import { Routes } from './bridge/routes.ts';
+import type { Uplink } from './bridge/uplink.ts';
 import type { Config } from './config.ts';
 import { PubSubError } from './domain/errors.ts';
-import { openMqttServer } from './mqtt/mqtt-server.ts';
+import { type MqttServer, openMqttServer } from './mqtt/mqtt-server.ts';
 import { declare } from './pubsub/declare.ts';
 import { type OpenPubSub, openPubSub } from './pubsub/open-pubsub.ts';
 import { openStore } from './store/open-store.ts';
@@ -18,8 +20,7 @@ import { createRegistry, exposeMetrics } from './telemetry/metrics.ts';
 import { type Readings, serverMetrics } from './telemetry/server-metrics.ts';
 
 export interface App {
-  readonly mqttUrl: string;
-  readonly httpUrl: string;
+  readonly urls: { readonly mqtt: string; readonly mqtts?: string; readonly http: string };
   /** What an acknowledgement is worth, in plain words. */
   readonly durability: string;
   /** Accepts nothing more, lets acknowledgements that are under way finish, at most for `deadlineMs`; then closes all. */
@@ -36,7 +37,8 @@ const webSocketPath = '/mqtt';
 export async function startApp(config: Config, logger: Logger, version: string): Promise<App> {
   const clock = Date.now;
   const store = await openStore({ url: config.store, clock });
-  const pubsub = openPubSub({ store, clock, logger });
+  const { logCacheBytesMax, retentionSweepMs } = config;
+  const pubsub = openPubSub({ store, clock, logger, limits: { logCacheBytesMax, retentionSweepMs } });
   try {
     return await openDoors({ config, logger, version, clock, store, pubsub });
   } catch (error) {
@@ -56,19 +58,13 @@ interface Core {
 }
 
 async function openDoors(core: Core): Promise<App> {
-  const { config, logger, version, clock, store, pubsub } = core;
+  const { config, store, pubsub } = core;
   const routes = new Routes([...config.routes, ...(config.defaultRoutes ? defaultRoutes : [])], config.project);
   await declareAll(core, routes);
   const uplink = new RoutedUplink({ routes, publisher: pubsub.publisher });
   const registry = createRegistry();
-  const http = await openHttpServer({ pubsub, health: () => store.health(), registry, logger, clock, version });
-  const mqtt = await openMqttServer({
-    uplink,
-    sessions: store.table('sessions'),
-    logger,
-    clock,
-    limits: mqttLimits(config),
-  });
+  const http = await openHttp(core, registry);
+  const mqtt = await openMqtt(core, uplink);
   mqtt.attachWebSocket(http.server, webSocketPath);
   exposeAll(registry, {
     store,
@@ -77,12 +73,17 @@ async function openDoors(core: Core): Promise<App> {
     http: () => http.counters(),
     mqtt: () => mqtt.counters(),
   });
-  const httpUrl = await http.listen({ host: config.host, port: config.httpPort });
-  const mqttPort = await mqtt.listenTcp({ host: config.host, port: config.mqttPort });
+  const { host, httpPort, mqttPort } = config;
+  const httpUrl = await http.listen({ host, port: httpPort });
+  const mqttUrl = urlOf(
+    'mqtt',
+    host,
+    await listening('--mqtt-port', mqttPort, mqtt.listenTcp({ host, port: mqttPort })),
+  );
+  const mqttsUrl = await listenTls(config, mqtt);
   const { durability } = await store.health();
   return {
-    mqttUrl: `mqtt://${isIPv6(config.host) ? `[${config.host}]` : config.host}:${mqttPort}`,
-    httpUrl,
+    urls: { mqtt: mqttUrl, ...(mqttsUrl ? { mqtts: mqttsUrl } : {}), http: httpUrl },
     durability,
     async close(deadlineMs) {
       await Promise.all([mqtt.close(deadlineMs), http.close(deadlineMs)]);
@@ -90,6 +91,52 @@ async function openDoors(core: Core): Promise<App> {
       await store.close();
     },
   };
+}
+
+function openHttp({ config, logger, version, clock, store, pubsub }: Core, registry: Registry): Promise<HttpServer> {
+  const limits = { connectionsMax: config.httpConnectionsMax, pullWaitMs: config.pullWaitMs };
+  return openHttpServer({ pubsub, health: () => store.health(), registry, logger, clock, version, limits });
+}
+
+function openMqtt({ config, logger, clock, store }: Core, uplink: Uplink): Promise<MqttServer> {
+  const limits = {
+    connectionsMax: config.mqttConnectionsMax,
+    packetBytesMax: config.mqttPacketBytesMax,
+    inflightMax: config.mqttInflightMax,
+    outboundBytesMax: config.mqttOutboundBytesMax,
+    qos0BytesMax: config.mqttQos0BytesMax,
+    storeDeadlineMs: config.mqttStoreDeadlineMs,
+    sessionsMax: config.mqttSessionsMax,
+    sessionQueueBytesMax: config.mqttSessionQueueBytesMax,
+    retainedBytesMax: config.mqttRetainedBytesMax,
+  };
+  return openMqttServer({ uplink, sessions: store.table('sessions'), logger, clock, limits });
+}
+
+async function listenTls(config: Config, mqtt: MqttServer): Promise<string | undefined> {
+  const { host, mqttsPort, mqttsCertFile, mqttsKeyFile } = config;
+  if (mqttsPort === undefined) return undefined;
+  const files = { cert: readFileSync(mqttsCertFile!), key: readFileSync(mqttsKeyFile!) }; // the config has checked them
+  return urlOf(
+    'mqtts',
+    host,
+    await listening('--mqtts-port', mqttsPort, mqtt.listenTls({ host, port: mqttsPort }, files)),
+  );
+}
+
+/** Waits for a listener and says in a sentence why it could not be had. */
+async function listening(flag: string, port: number, listen: Promise<number>): Promise<number> {
+  try {
+    return await listen;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === 'EADDRINUSE' ? `the port is taken; choose another with ${flag}` : message;
+    throw new Error(`Cannot serve MQTT on port ${port}: ${reason}.`, { cause: error });
+  }
+}
+
+function urlOf(scheme: string, host: string, port: number): string {
+  return `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
 }
 
 function exposeAll(registry: Registry, readings: Readings): void {
@@ -114,15 +161,4 @@ function decoded<T>(where: string, decode: () => T): T {
     if (!(error instanceof PubSubError)) throw error;
     throw new Error(`${where}: ${error.message}`, { cause: error });
   }
-}
-
-function mqttLimits(config: Config) {
-  return {
-    connectionsMax: config.mqttConnectionsMax,
-    packetBytesMax: config.mqttPacketBytesMax,
-    inflightMax: config.mqttInflightMax,
-    outboundBytesMax: config.mqttOutboundBytesMax,
-    qos0BytesMax: config.mqttQos0BytesMax,
-    storeDeadlineMs: config.mqttStoreDeadlineMs,
-  };
 }

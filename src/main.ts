@@ -18,9 +18,9 @@ async function main(): Promise<void> {
   const { startApp } = await import('./app.ts'); // only now: a wrong flag is answered at once
   const app = await startApp(read.config, logger, version);
   stopOnSignals(app, logger);
-  const { mqttUrl: mqtt, httpUrl: http, durability } = app;
-  const webSocket = `${http.replace('http:', 'ws:')}/mqtt`;
-  logger.info({ mqtt, http, webSocket, store: read.config.store, durability, version }, 'ready');
+  const { urls, durability } = app;
+  const webSocket = `${urls.http.replace('http:', 'ws:')}/mqtt`;
+  logger.info({ ...urls, webSocket, store: read.config.store, durability, version }, 'ready');
 }
 
 function stopOnSignals(app: App, logger: Logger): void {

@@ -92,17 +92,19 @@ function encodeAttributes(entries: readonly (readonly [string, string])[]): Uint
   if (entries.length > attributesMax) {
     throw invalidArgument(`The message has ${entries.length} attributes; at most ${attributesMax} are allowed.`);
   }
-  const parts: Buffer[] = [];
+  let bytes = 0;
   for (const [key, value] of entries) {
     checkAttribute(key, value);
-    for (const text of [key, value]) {
-      const bytes = Buffer.from(text);
-      const length = Buffer.allocUnsafe(2);
-      length.writeUInt16BE(bytes.length);
-      parts.push(length, bytes);
-    }
+    bytes += 4 + Buffer.byteLength(key) + Buffer.byteLength(value);
   }
-  return Buffer.concat(parts);
+  const block = Buffer.allocUnsafeSlow(bytes); // kept for long: it must not pin a slab of the shared pool
+  let at = 0;
+  for (const text of entries.flat()) {
+    const written = block.write(text, at + 2, 'utf8');
+    block.writeUInt16BE(written, at);
+    at += 2 + written;
+  }
+  return block;
 }
 
 function checkAttribute(key: string, value: string): void {

@@ -19,10 +19,10 @@ export interface RouteFilter {
   readonly rest?: Wildcard;
 }
 
-export type FilterLevel = { readonly literal: string } | Wildcard;
+type FilterLevel = { readonly literal: string } | Wildcard;
 
 /** `capture` is its name; an unnamed one is not kept. */
-export interface Wildcard {
+interface Wildcard {
   readonly capture: string | undefined;
 }
 

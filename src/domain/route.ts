@@ -56,7 +56,7 @@ export const bridgeAttributes: readonly string[] = [
 
 const originNames: readonly (keyof Origin)[] = ['mqttTopic', 'mqttClientId'];
 const routeAttributesMax = attributesMax - bridgeAttributes.length;
-export const routesMax = 1000;
+const routesMax = 1000;
 const routeNameCharsMax = 200;
 
 /** @throws PubSubError INVALID_ARGUMENT one sentence that begins with the route's name. */

@@ -1,5 +1,5 @@
 import { AckedSet } from './acked-set.ts';
-import { type Environment, type PartKey, under } from './environment.ts';
+import { type Environment, type PartKey, staged, under } from './environment.ts';
 
 // Where acked sets live on disk. The owner is a subscription id or a snapshot id: a snapshot is a copy. All writes are
 // to be called while a commit is assembled.
@@ -20,8 +20,8 @@ export function loadAttempts(env: Environment, owner: string, partition: number)
 /** Writes what changed since the last time. */
 export function stageChanges(env: Environment, owner: string, partition: number, acked: AckedSet): void {
   for (const [number, bits] of acked.takeDirty()) {
-    if (bits) void env.acked.put([owner, partition, number], Buffer.from(bits));
-    else void env.acked.remove([owner, partition, number]);
+    if (bits) staged(env.acked.put([owner, partition, number], Buffer.from(bits)));
+    else staged(env.acked.remove([owner, partition, number]));
   }
 }
 
@@ -33,12 +33,12 @@ export function stageReplacement(
   acked: AckedSet | undefined,
   epoch: number,
 ): void {
-  for (const key of env.acked.getKeys(under<PartKey>([owner, partition]))) void env.acked.remove(key);
-  for (const key of env.attempts.getKeys(under<PartKey>([owner, partition]))) void env.attempts.remove(key);
+  for (const key of env.acked.getKeys(under<PartKey>([owner, partition]))) staged(env.acked.remove(key));
+  for (const key of env.attempts.getKeys(under<PartKey>([owner, partition]))) staged(env.attempts.remove(key));
   if (!acked) {
-    void env.progress.remove([owner, partition]);
+    staged(env.progress.remove([owner, partition]));
     return;
   }
-  void env.progress.put([owner, partition], { watermark: acked.watermark, epoch });
-  for (const [number, bits] of acked.chunks()) void env.acked.put([owner, partition, number], Buffer.from(bits));
+  staged(env.progress.put([owner, partition], { watermark: acked.watermark, epoch }));
+  for (const [number, bits] of acked.chunks()) staged(env.acked.put([owner, partition, number], Buffer.from(bits)));
 }

@@ -3,7 +3,7 @@ import type { Snapshot } from '../../domain/snapshot.ts';
 import type { Subscription } from '../../domain/subscription.ts';
 import { deletedTopic, type Topic } from '../../domain/topic.ts';
 import type { Page, PageRequest, StoredSnapshot, StoredSubscription, StoredTopic } from '../store.ts';
-import { type Environment, under } from './environment.ts';
+import { type Environment, staged, under } from './environment.ts';
 
 /** As stored: a snapshot's acked state is kept under an id of its own. */
 export interface SnapshotRecord extends StoredSnapshot {
@@ -83,7 +83,7 @@ export class Catalog {
   /** The log becomes an orphan; its subscriptions name `_deleted-topic_`. */
   stageTopicDeletion(name: string): void {
     const { topicId, partitions } = known('topic', name, this.topic(name));
-    void this.#env.catalog.remove(['topic', name]);
+    staged(this.#env.catalog.remove(['topic', name]));
     this.#put('orphan', topicId, { topicId, partitions });
     for (const subscriber of this.subscriptionsOf(topicId)) {
       const stored = this.subscription(subscriber)!;
@@ -99,7 +99,7 @@ export class Catalog {
     const { topicId, partitions } = stored;
     const made: StoredSubscription = { subscription, subscriptionId: this.#newId('s'), topicId, partitions, activeMs };
     this.#put('subscription', name, made);
-    void this.#env.catalog.put(['subscriptions of', topicId, name], true);
+    staged(this.#env.catalog.put(['subscriptions of', topicId, name], true));
     return made;
   }
 
@@ -109,15 +109,15 @@ export class Catalog {
 
   stageSubscriptionDeletion(name: string): void {
     const { topicId } = known('subscription', name, this.subscription(name));
-    void this.#env.catalog.remove(['subscription', name]);
-    void this.#env.catalog.remove(['subscriptions of', topicId, name]);
+    staged(this.#env.catalog.remove(['subscription', name]));
+    staged(this.#env.catalog.remove(['subscriptions of', topicId, name]));
   }
 
   stageSnapshot(snapshot: Snapshot, topicId: string, partitions: number): SnapshotRecord {
     if (this.snapshot(snapshot.name)) throw alreadyExists('snapshot', snapshot.name);
     const made: SnapshotRecord = { snapshot, topicId, partitions, snapshotId: this.#newId('n') };
     this.#put('snapshot', snapshot.name, made);
-    void this.#env.catalog.put(['snapshots of', topicId, snapshot.name], true);
+    staged(this.#env.catalog.put(['snapshots of', topicId, snapshot.name], true));
     return made;
   }
 
@@ -128,8 +128,8 @@ export class Catalog {
 
   stageSnapshotDeletion(name: string): SnapshotRecord {
     const record = known('snapshot', name, this.snapshot(name));
-    void this.#env.catalog.remove(['snapshot', name]);
-    void this.#env.catalog.remove(['snapshots of', record.topicId, name]);
+    staged(this.#env.catalog.remove(['snapshot', name]));
+    staged(this.#env.catalog.remove(['snapshots of', record.topicId, name]));
     return record;
   }
 
@@ -138,7 +138,7 @@ export class Catalog {
   }
 
   stageOrphanRemoval(topicId: string): void {
-    void this.#env.catalog.remove(['orphan', topicId]);
+    staged(this.#env.catalog.remove(['orphan', topicId]));
   }
 
   #get<T>(kind: Kind, name: string): T | undefined {
@@ -146,7 +146,7 @@ export class Catalog {
   }
 
   #put(kind: Kind, name: string, value: unknown): void {
-    void this.#env.catalog.put([kind, name], value);
+    staged(this.#env.catalog.put([kind, name], value));
   }
 
   #list<T>(kind: Kind, { prefix, after, limit }: PageRequest): Page<T> {
@@ -172,7 +172,7 @@ export class Catalog {
 
   #newId(letter: string): string {
     const next = ((this.#env.meta.get(['lastId']) as number | undefined) ?? 0) + 1;
-    void this.#env.meta.put(['lastId'], next);
+    staged(this.#env.meta.put(['lastId'], next));
     return `${letter}${next}`;
   }
 }

@@ -1,5 +1,5 @@
 import type { Appended, LogRef } from '../store.ts';
-import type { Deduped, Environment } from './environment.ts';
+import { type Deduped, type Environment, staged } from './environment.ts';
 import type { GroupCommit } from './group-commit.ts';
 
 /**
@@ -56,7 +56,7 @@ export class Dedupe {
   }
 
   #remove(key: [string, string, number]): void {
-    void this.#env.dedupe.remove(key);
+    staged(this.#env.dedupe.remove(key));
     this.#count = Math.max(0, this.#count - 1);
   }
 }

@@ -2,7 +2,7 @@ import type { PubSubError } from '../../domain/errors.ts';
 import type { LeaseGrant, LeaseRef, LeaseRequest, NackOptions, Outcome, SettleOptions } from '../store.ts';
 import { AckedSet } from './acked-set.ts';
 import { loadAcked, loadAttempts, stageChanges, stageReplacement } from './acked-store.ts';
-import type { Environment } from './environment.ts';
+import { type Environment, staged } from './environment.ts';
 import type { CommitPart, GroupCommit } from './group-commit.ts';
 import { type BlockIds, type LeaseLimits, LeaseTable } from './lease-table.ts';
 import type { Log } from './log.ts';
@@ -165,7 +165,7 @@ export class Delivery implements CommitPart {
     const { partition } = this.log.ref;
     stageChanges(this.#env, this.#owner, partition, this.#acked);
     this.#savedWatermark = this.#acked.watermark;
-    void this.#env.progress.put([this.#owner, partition], { watermark: this.#savedWatermark, epoch: this.#epoch });
+    staged(this.#env.progress.put([this.#owner, partition], { watermark: this.#savedWatermark, epoch: this.#epoch }));
     this.#stageAttempts(partition);
   }
 
@@ -217,8 +217,8 @@ export class Delivery implements CommitPart {
 
   #stageAttempts(partition: number): void {
     for (const [offset, attempt] of this.#leases.unsavedAttempts) {
-      if (attempt === undefined) void this.#env.attempts.remove([this.#owner, partition, offset]);
-      else void this.#env.attempts.put([this.#owner, partition, offset], attempt);
+      if (attempt === undefined) staged(this.#env.attempts.remove([this.#owner, partition, offset]));
+      else staged(this.#env.attempts.put([this.#owner, partition, offset], attempt));
     }
     this.#leases.unsavedAttempts.clear();
   }

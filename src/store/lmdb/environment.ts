@@ -46,6 +46,9 @@ const format = 1;
 
 /** @throws Error when the directory was written by a newer Headwater. */
 export function openEnvironment(path: string): Environment {
+  if (!process.listeners('unhandledRejection').includes(letFailedCommitsGo)) {
+    process.on('unhandledRejection', letFailedCommitsGo);
+  }
   const root = open({ path, overlappingSync: false, maxDbs: 16, cache: false });
   const meta = root.openDB<unknown, (string | number)[]>({ name: 'meta' });
   const found = (meta.get(['format']) as number | undefined) ?? format;
@@ -72,4 +75,21 @@ export function openEnvironment(path: string): Environment {
 export function under<K extends Key[]>(prefix: readonly Key[]): { start: K; end: K } {
   // A buffer of one 0xff byte sorts after every string and number in LMDB's key order.
   return { start: [...prefix] as unknown as K, end: [...prefix, Buffer.from([0xff])] as unknown as K };
+}
+
+/**
+ * A write inside a transaction that is being assembled. Whether it reached the disk is told by the transaction's own
+ * promise; the one that lmdb makes for a write would otherwise end the process when a disk is full.
+ */
+export function staged(write: Promise<unknown>): void {
+  write.catch(() => undefined);
+}
+
+/**
+ * When a transaction fails, lmdb 3.5 also rejects a promise that it hands to nobody. Node would end the process for it;
+ * whoever wrote has been told by then, so that one is let go. Any other unhandled rejection is a bug and still ends it.
+ */
+function letFailedCommitsGo(reason: unknown): void {
+  if (reason instanceof Error && 'commitError' in reason) return;
+  throw reason;
 }

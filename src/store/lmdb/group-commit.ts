@@ -12,6 +12,8 @@ export interface CommitPart {
 export interface CommitLimits {
   /** Rest after a failed commit (a full disk) before the next is tried. */
   readonly commitRetryMs: number;
+  /** How long after a failed commit the store still counts as failing: a small write may fit where a batch does not. */
+  readonly failingMs: number;
 }
 
 /**
@@ -31,6 +33,7 @@ export class GroupCommit {
   commits = 0;
   failures = 0;
   totalMs = 0;
+  #lastFailure: { readonly atMs: number; readonly error: PubSubError } | undefined;
 
   constructor(transact: (stage: () => void) => Promise<unknown>, limits: CommitLimits) {
     this.#transact = transact;
@@ -46,6 +49,12 @@ export class GroupCommit {
   /** The part joins the next commit, but does not cause one. */
   ride(part: CommitPart): void {
     this.#waiting.add(part);
+  }
+
+  /** Why commits fail, if one did lately. */
+  get failing(): PubSubError | undefined {
+    const last = this.#lastFailure;
+    return last && performance.now() - last.atMs < this.#limits.failingMs ? last.error : undefined;
   }
 
   get waiting(): number {
@@ -104,6 +113,7 @@ export class GroupCommit {
 
   #fail(parts: readonly CommitPart[], error: PubSubError): void {
     this.failures++;
+    this.#lastFailure = { atMs: performance.now(), error };
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const part of new Set([...parts, ...waiting])) part.failed(error);

@@ -31,15 +31,16 @@ import { stageReplacement } from './acked-store.ts';
 import { Catalog, type SnapshotRecord } from './catalog.ts';
 import { type DataLock, lockDataDirectory } from './data-lock.ts';
 import { Dedupe } from './dedupe.ts';
-import { type Environment, openEnvironment } from './environment.ts';
+import { type Environment, openEnvironment, staged } from './environment.ts';
 import { type CommitLimits, GroupCommit } from './group-commit.ts';
 import { type PartitionLimits, Partitions } from './partitions.ts';
 import { LmdbTable } from './table.ts';
 
 export type LmdbLimits = CommitLimits & PartitionLimits;
 
-export const lmdbLimits: LmdbLimits = {
+const lmdbLimits: LmdbLimits = {
   commitRetryMs: 200,
+  failingMs: 5000,
   batchBytesMax: 256 * 1024,
   commitBytesMax: 8 * 1024 * 1024,
   queuedBytesMax: 64 * 1024 * 1024,
@@ -135,7 +136,7 @@ class LmdbStore implements Store {
       const stored = this.#catalog.stageSubscription(subscription, this.#clock());
       for (let partition = 0; partition < stored.partitions; partition++) {
         const watermark = this.#partitions.log({ topicId: stored.topicId, partition }).head;
-        void this.#env.progress.put([stored.subscriptionId, partition], { watermark, epoch: 0 });
+        staged(this.#env.progress.put([stored.subscriptionId, partition], { watermark, epoch: 0 }));
       }
       return stored;
     });
@@ -322,15 +323,20 @@ class LmdbStore implements Store {
     const durability = 'fsynced: an acknowledged message is on disk and survives a power cut';
     try {
       this.#mustBeOpen();
-      await this.#commit.exec(() => void this.#env.meta.put(['health'], this.#clock()));
+      await this.#commit.exec(() => staged(this.#env.meta.put(['health'], this.#clock())));
+      if (this.#commit.failing) throw this.#commit.failing;
       return { writable: true, durability };
     } catch (error) {
-      const free = Math.floor(statfsSync(this.#directory).bavail * (statfsSync(this.#directory).bsize / 1024 / 1024));
-      const problem =
-        `The data directory ${this.#directory} cannot be written (${(error as Error).message}) ` +
-        `${free} MiB are free on its file system: make room or mend the disk; Headwater then goes on by itself.`;
-      return { writable: false, durability, problem };
+      return { writable: false, durability, problem: this.#problem(error as Error) };
     }
+  }
+
+  #problem({ message }: Error): string {
+    const { bavail, bsize } = statfsSync(this.#directory);
+    return (
+      `The data directory ${this.#directory} cannot be written: ${message} On its file system ` +
+      `${Math.floor((bavail * bsize) / 2 ** 20)} MiB are free; make room or mend the disk, Headwater then goes on by itself.`
+    );
   }
 
   counters(): StoreCounters {
@@ -381,7 +387,7 @@ class LmdbStore implements Store {
     if (logs.some((log) => log.first < log.head)) return;
     await this.#changeCatalog([], () => {
       this.#catalog.stageOrphanRemoval(topicId);
-      for (const { ref } of logs) void this.#env.meta.remove(['log', ref.topicId, ref.partition]);
+      for (const { ref } of logs) staged(this.#env.meta.remove(['log', ref.topicId, ref.partition]));
     });
     this.#partitions.forgetLogs(topicId);
   }

@@ -1,7 +1,7 @@
 import { type Batch, packedBytes, packRecords } from '../../domain/batch.ts';
 import { PubSubError } from '../../domain/errors.ts';
 import type { Appended, LogRef } from '../store.ts';
-import { type Environment, under } from './environment.ts';
+import { type Environment, staged, under } from './environment.ts';
 import type { CommitPart, GroupCommit } from './group-commit.ts';
 
 export interface LogLimits {
@@ -179,7 +179,7 @@ export class Log implements CommitPart {
     for (let batches = 0; batches < batchesMax && first < this.#head; batches++) {
       const end = first + this.#header(first).count;
       if (end > beforeOffset) break;
-      void this.#env.log.remove(this.#key(first));
+      staged(this.#env.log.remove(this.#key(first)));
       first = end;
     }
     this.#stageFacts();
@@ -193,7 +193,7 @@ export class Log implements CommitPart {
   /** Keeps the head when no batch is left that tells it. */
   #stageFacts(): void {
     const facts: LogFacts = { head: this.#head, lastMs: this.#lastMs, totalBytes: this.#totalBytes };
-    void this.#env.meta.put(['log', this.ref.topicId, this.ref.partition], facts);
+    staged(this.#env.meta.put(['log', this.ref.topicId, this.ref.partition], facts));
   }
 
   #load(): void {
@@ -250,14 +250,14 @@ export class Log implements CommitPart {
     value.writeDoubleBE(publishMs, 0);
     value.writeDoubleBE(before, 8);
     value.writeUInt32BE(count, 16);
-    void this.#env.log.put(this.#key(firstOffset), value);
+    staged(this.#env.log.put(this.#key(firstOffset), value));
     return value.length - headerBytes;
   }
 
   #stageDedupe({ dedupe, firstOffset }: Pending, publishMs: number): void {
     const { topicId, partition } = this.ref;
     const writtenMs = this.#clock();
-    void this.#env.dedupe.put([dedupe!, topicId, partition], { firstOffset, publishMs, writtenMs });
+    staged(this.#env.dedupe.put([dedupe!, topicId, partition], { firstOffset, publishMs, writtenMs }));
   }
 
   #key(offset: number): [string, number, number] {

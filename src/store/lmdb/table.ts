@@ -1,5 +1,5 @@
 import type { Page, PageRequest, Table } from '../store.ts';
-import { type Environment, under } from './environment.ts';
+import { type Environment, staged, under } from './environment.ts';
 import type { GroupCommit } from './group-commit.ts';
 
 /** A small table; its writes share the commits of everything else. */
@@ -19,11 +19,11 @@ export class LmdbTable<T> implements Table<T> {
   }
 
   async put(key: string, value: T): Promise<void> {
-    await this.#commit.exec(() => void this.#env.tables.put([this.#name, key], value));
+    await this.#commit.exec(() => staged(this.#env.tables.put([this.#name, key], value)));
   }
 
   async delete(key: string): Promise<void> {
-    await this.#commit.exec(() => void this.#env.tables.remove([this.#name, key]));
+    await this.#commit.exec(() => staged(this.#env.tables.remove([this.#name, key])));
   }
 
   async list({ prefix, after, limit }: PageRequest): Promise<Page<{ key: string; value: T }>> {

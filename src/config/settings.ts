@@ -1,0 +1,135 @@
+import { isIP } from 'node:net';
+import { bytes, duration, type Kind, oneOf, textual, trueOrFalse, wholeNumber } from './kind.ts';
+
+/** One line of the configuration: the same key as a flag, an environment variable and in the file. */
+export interface Setting<T> {
+  readonly kind: Kind<T>;
+  /** Undefined: the setting may be left out. */
+  readonly fallback: T | undefined;
+  /** What the help shows as the default when `fallback` is undefined. */
+  readonly fallbackText?: string;
+  /** One line; says what happens at a bound. */
+  readonly help: string;
+}
+
+interface Defaulted<T> extends Setting<T> {
+  readonly fallback: T;
+}
+
+function setting<T>(kind: Kind<T>, fallback: T, help: string): Defaulted<T> {
+  return { kind, fallback, help };
+}
+
+function optional<T>(kind: Kind<T>, fallbackText: string, help: string): Setting<T> {
+  return { kind, fallback: undefined, fallbackText, help };
+}
+
+const port = wholeNumber(0, 65_535, '<port>');
+const path = textual('<path>', 'a path', (text) => text !== '' && !text.includes('\0'));
+const host = textual('<host>', 'an IP address or a host name', isHost);
+const project = textual(
+  '<id>',
+  '1 to 100 letters, digits and - _ . : with a letter or digit first',
+  (text) => /^[A-Za-z0-9][A-Za-z0-9\-_.:]{0,99}$/.test(text), // as checkProject in domain/resource-name.ts
+);
+const store = textual('<url>', 'lmdb: and the path of a directory, such as lmdb:./data', isStore);
+const logLevel = oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent');
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const GiB = 1024 * MiB;
+const secondMs = 1000;
+const minuteMs = 60 * secondMs;
+const count = wholeNumber(1, 65_535);
+const bufferBytes = bytes(MiB, 4 * GiB);
+
+/** Every setting there is, in the order of the help. */
+export const settings = {
+  config: optional(path, 'none', 'YAML file with these settings, topics, subscriptions and routes'),
+  host: setting(host, '127.0.0.1', 'address that the listeners bind to'),
+  mqttPort: setting(port, 1883, 'MQTT over TCP; 0 picks a free port'),
+  mqttsPort: optional(port, 'none', 'MQTT over TLS, with the two files below; 0 picks a free port'),
+  mqttsCertFile: optional(path, 'none', 'certificate chain for MQTT over TLS, PEM'),
+  mqttsKeyFile: optional(path, 'none', 'private key for MQTT over TLS, PEM'),
+  httpPort: setting(port, 8085, 'REST, MQTT over WebSocket, health and metrics; 0 picks a free port'),
+  dataDir: setting(path, './data', 'directory of the embedded store'),
+  store: optional(store, 'lmdb: and data-dir', 'where messages are kept'),
+  project: setting(project, 'headwater', 'project of the topics that routes name by their short ids'),
+  logLevel: setting(logLevel, 'info', 'least severe log lines that are written'),
+  allowAnonymous: setting(trueOrFalse, false, 'listen beyond this machine although nobody has to log in'),
+  defaultRoutes: setting(trueOrFalse, true, 'route devices/{deviceId}/events and …/state after the routes of the file'),
+  mqttConnectionsMax: setting(wholeNumber(1, 1_000_000), 10_000, 'MQTT connections at a time; one more is closed'),
+  mqttPacketBytesMax: setting(bytes(KiB, 64 * MiB), MiB, 'size of an MQTT packet; a larger one closes the connection'),
+  mqttInflightMax: setting(count, 32, 'unacknowledged publishes of a connection; then it is not read from'),
+  mqttOutboundBytesMax: setting(
+    bytes(64 * KiB, GiB),
+    8 * MiB,
+    'what waits for one MQTT client to read; then QoS 0 is dropped, else it is disconnected',
+  ),
+  mqttQos0BytesMax: setting(bufferBytes, 64 * MiB, 'QoS 0 messages on their way to the store; more are dropped'),
+  mqttStoreDeadlineMs: setting(
+    duration(100, 10 * minuteMs),
+    5 * secondMs,
+    'age of an unacknowledged publish at which its connection is closed, so that the device sends again',
+  ),
+  mqttSessionsMax: setting(
+    wholeNumber(1, 1_000_000),
+    10_000,
+    'MQTT sessions that outlive their connections; one more is refused',
+  ),
+  mqttSessionQueueBytesMax: setting(bufferBytes, 64 * MiB, 'what waits for offline MQTT sessions; more is dropped'),
+  mqttRetainedBytesMax: setting(bufferBytes, 64 * MiB, 'retained MQTT messages; one more is not kept'),
+  httpConnectionsMax: setting(wholeNumber(1, 1_000_000), 10_000, 'HTTP connections at a time; one more is closed'),
+  pullWaitMs: setting(duration(100, 100 * secondMs), 90 * secondMs, 'how long a pull waits for the first message'),
+  logCacheBytesMax: setting(
+    bytes(MiB, 16 * GiB),
+    16 * MiB,
+    'messages kept in memory for subscriptions that read along',
+  ),
+  retentionSweepMs: setting(
+    duration(secondMs, 60 * minuteMs),
+    30 * secondMs,
+    'how often messages past their retention and expired subscriptions are looked for',
+  ),
+} satisfies Readonly<Record<string, Setting<unknown>>>;
+
+export type SettingKey = keyof typeof settings;
+
+/** The values of all settings. */
+export type Settings = { readonly [K in SettingKey]: ValueOf<(typeof settings)[K]> };
+
+type ValueOf<S> = S extends Defaulted<infer T> ? T : S extends Setting<infer T> ? T | undefined : never;
+
+export const settingKeys = Object.keys(settings) as readonly SettingKey[];
+
+/** The same table with the values' types set aside, for code that treats all settings alike. */
+export function settingOf(key: SettingKey): Setting<unknown> {
+  return settings[key];
+}
+
+/** `mqttPort` is `--mqtt-port`. */
+export function flagOf(key: string): string {
+  return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** `mqttPort` is `HEADWATER_MQTT_PORT`. */
+export function variableOf(key: string): string {
+  return `HEADWATER_${key.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+export function isSettingKey(key: string): key is SettingKey {
+  return Object.hasOwn(settings, key);
+}
+
+function isHost(text: string): boolean {
+  return isIP(text) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(text);
+}
+
+function isStore(text: string): boolean {
+  return /^lmdb:[^\0]+$/.test(text) || isLaterStore(text);
+}
+
+/** Kinds of store that have a name already, so that the refusal can say more than "unknown". */
+export function isLaterStore(text: string): boolean {
+  return /^(redis|rediss|redis-cluster):\/\//.test(text);
+}

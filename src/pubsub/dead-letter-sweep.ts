@@ -1,3 +1,4 @@
+import { setImmediate as nextLoopTurn } from 'node:timers/promises';
 import { secondMs } from '../domain/duration.ts';
 import type { Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -88,24 +89,31 @@ export class DeadLetterSweep {
 
   /** One look at a time; a call during a look is answered by another look right after. Never rejects. */
   #look(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
     this.#again = true;
-    this.#looking ??= this.#lookAround().finally(() => {
-      this.#looking = undefined;
-    });
+    this.#looking ??= this.#lookAround();
     return this.#looking;
   }
 
   async #lookAround(): Promise<void> {
-    const { clock, logger } = this.#parts;
     while (this.#again && !this.#closed) {
       this.#again = false;
-      try {
-        if (this.#lookAtAllMs <= clock()) await this.#addAll();
-        const due = [...this.#lookAtMs].filter(([, atMs]) => atMs <= clock());
-        for (const [name] of due) await this.#lookAtOne(name);
-      } catch (error) {
-        logger.warn({ error: String(error) }, 'the dead letter sweep was cut short; it goes on at its next turn');
+      await this.#lookOnce();
+    }
+    this.#looking = undefined;
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { clock, logger } = this.#parts;
+    try {
+      if (this.#lookAtAllMs <= clock()) await this.#addAll();
+      const due = [...this.#lookAtMs].filter(([, atMs]) => atMs <= clock());
+      for (const [name] of due) {
+        await this.#lookAtOne(name);
+        await nextLoopTurn(); // looks that find nothing must not hold up everybody else
       }
+    } catch (error) {
+      logger.warn({ error: String(error) }, 'the dead letter sweep was cut short; it goes on at its next turn');
     }
   }
 

@@ -1,3 +1,4 @@
+import { setImmediate as nextLoopTurn } from 'node:timers/promises';
 import { dedupeKeyMsMax, hasExpired, retentionMsOf, type SubscriptionNeed, trimOffset } from '../domain/retention.ts';
 import type { Topic } from '../domain/topic.ts';
 import type { LogRef, Store, Watermarks } from '../store/store.ts';
@@ -123,6 +124,7 @@ export class RetentionSweep {
     const dedupeDue = clock() - this.#dedupeSweptMs >= bounds.dedupeSweepMs;
     const topics = await this.#topicsById();
     for (const log of await store.listLogs()) {
+      await nextLoopTurn(); // thousands of logs with nothing to do must not hold up everybody else
       const name = `trim the log ${log.topicId}/${log.partition}`;
       await this.#attempt(name, () => seekOrTrim.run(() => this.#sweepLog(log, topics.get(log.topicId))));
       if (dedupeDue) await this.#attempt(name, () => store.forgetBefore(log, clock() - dedupeKeyMsMax));

@@ -1,3 +1,4 @@
+import { setImmediate as nextLoopTurn } from 'node:timers/promises';
 import type { Page, PageRequest, Store, StoredSnapshot, StoredSubscription, StoredTopic } from '../store/store.ts';
 
 /** Every subscription of every project, a page at a time. */
@@ -35,6 +36,7 @@ async function* everyItem<T>(
     const { items, more } = await list({ prefix: '', limit, ...(after !== undefined && { after }) });
     yield* items;
     if (!more) return;
+    await nextLoopTurn(); // an embedded store answers at once: without this a long list would hold up everybody else
     after = nameOf(items.at(-1)!);
   }
 }

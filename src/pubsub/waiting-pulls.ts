@@ -1,3 +1,4 @@
+import { setImmediate as nextLoopTurn } from 'node:timers/promises';
 import { PubSubError } from '../domain/errors.ts';
 import type { LeaseLimits, ReceivedMessage } from './pubsub.ts';
 import type { Schedule } from './schedule.ts';
@@ -115,6 +116,7 @@ export class WaitingPulls {
       if (messages.length === 0 && this.#line.has(pull)) return nextDueMs;
       if (!this.#line.has(pull)) await this.#options.release(messages);
       else this.#leave(pull, () => pull.resolve(messages));
+      if (this.#line.size > 0) await nextLoopTurn(); // a long line before a long backlog must not hold up everybody else
     }
     return undefined;
   }

@@ -9,7 +9,7 @@ import { openStore } from '../../src/store/open-store.ts';
 import type { Store, StoreHealth } from '../../src/store/store.ts';
 import { makeTempDirectory } from '../support/temp-directory.ts';
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   // biome-ignore lint/suspicious/noExplicitAny: the JSON is what the tests are about
   readonly body: any;

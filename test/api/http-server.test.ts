@@ -3,7 +3,6 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { Gauge } from 'prom-client';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { httpLimitsDefault } from '../../src/api/http/http-limits.ts';
 import type { StoreHealth } from '../../src/store/store.ts';
 import { virtualClock } from '../support/virtual-clock.ts';
 import { type ApiUnderTest, base64, openApi } from './api-under-test.ts';
@@ -34,16 +33,16 @@ const refusal = (status: number, code: string, says: string) => ({
 });
 
 /** What the server answers to bytes that no HTTP client would send. */
-async function answerTo(url: string, ...bytes: string[]): Promise<string> {
+async function answerTo(url: string, bytes: string): Promise<string> {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
-  const closed = once(socket, 'close');
+  socket.on('error', () => {}); // a server that is done with a client may reset it
   let answer = '';
   socket.on('data', (chunk) => {
     answer += chunk;
   });
-  for (const each of bytes) socket.write(each);
-  await closed;
+  socket.write(bytes);
+  await new Promise((resolve) => socket.once('close', resolve));
   return answer;
 }
 
@@ -122,7 +121,7 @@ describe('errors that no method makes', () => {
       expect({ status, body: JSON.parse(text) }).toMatchObject(refusal(404, 'NOT_FOUND', '/openapi.json'));
     }
     expect(await answerTo(api.url, 'GET /v1/projects/%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).toMatch(
-      /^HTTP\/1.1 400 [^]*"INVALID_ARGUMENT"/,
+      /^HTTP\/1.1 400 .*"INVALID_ARGUMENT"/s,
     );
     const odd = await api.call('PUT', 'projects/p/topics/odd', '{}', { headers: { 'content-type': 'nonsense' } });
     expect(odd).toMatchObject({ status: 400, body: { error: { status: 'INVALID_ARGUMENT' } } });
@@ -146,9 +145,9 @@ describe('errors that no method makes', () => {
 
   it('errors - what is not HTTP, and headers past the bound, are answered in the envelope', async () => {
     const { url } = await opened({ limits: { headerBytesMax: 4096 } });
-    expect(await answerTo(url, 'HELLO\r\n\r\n')).toMatch(/^HTTP\/1.1 400 [^]*not an HTTP\/1.1 request/);
+    expect(await answerTo(url, 'HELLO\r\n\r\n')).toMatch(/^HTTP\/1.1 400 .*not an HTTP\/1.1 request/s);
     const long = `GET / HTTP/1.1\r\nHost: x\r\nCookie: ${'x'.repeat(5000)}\r\n\r\n`;
-    expect(await answerTo(url, long)).toMatch(/^HTTP\/1.1 400 [^]*more than 4096 bytes/);
+    expect(await answerTo(url, long)).toMatch(/^HTTP\/1.1 400 .*more than 4096 bytes/s);
   });
 
   it('errors - a bug is answered INTERNAL without its details, and logged with them', async () => {
@@ -184,14 +183,20 @@ describe('I8 bounds of the server', () => {
     expect((await api.call('GET', topic)).status).toBe(200);
   });
 
-  it('bounds - a client that never stops sending is answered and cut off', async () => {
+  it('bounds - a client that never stops sending is answered, and then cut off', async () => {
     const { url, http } = await opened({ limits: { bodyBytesMax: 1000 } });
     const chunk = `${(1000).toString(16)}\r\n${'x'.repeat(1000)}\r\n`;
-    const head = 'POST /v1/projects/p/topics/t:publish HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
-    expect(await answerTo(url, head, ...Array<string>(6).fill(chunk))).toMatch(
-      /^HTTP\/1.1 400 [^]*more than 1000 bytes/,
-    );
-    expect(http.counters()).toMatchObject({ requestsOpen: 0, bodyBytesHeld: 0 });
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    const closed = once(socket, 'close');
+    socket.on('error', () => {}); // the reset, which is what it asks for
+    socket.write('POST /v1/projects/p/topics/t:publish HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n');
+    socket.write(chunk + chunk);
+    const [answer] = await once(socket, 'data');
+    expect(String(answer)).toMatch(/^HTTP\/1.1 400 .*more than 1000 bytes/s);
+    const sending = setInterval(() => socket.write(chunk), 1);
+    await closed;
+    clearInterval(sending);
+    expect(http.counters()).toMatchObject({ requestsOpen: 0, bodyBytesHeld: 0, bodiesRefused: 1 });
   });
 
   it('bounds - bodies that are being read share a bound, and give it back', async () => {
@@ -237,11 +242,12 @@ describe('I8 bounds of the server', () => {
 
   it('bounds - a client that is slow with its headers is answered and cut off', async () => {
     const { url } = await opened({ limits: { headersTimeoutMs: 100 } });
-    expect(await answerTo(url, 'GET / HTTP/1.1\r\nHost: x\r\n')).toMatch(/^HTTP\/1.1 504 [^]*not complete in time/);
+    expect(await answerTo(url, 'GET / HTTP/1.1\r\nHost: x\r\n')).toMatch(/^HTTP\/1.1 504 .*not complete in time/s);
   });
 
-  it('bounds - a waiting pull is shorter than the silence that closes a connection', () => {
-    expect(httpLimitsDefault.pullWaitMs).toBeLessThan(httpLimitsDefault.silenceTimeoutMs);
+  it('bounds - a connection is not cut for its silence while its pull may wait', async () => {
+    const { pull } = await withFeed({ limits: { silenceTimeoutMs: 50, pullWaitMs: 300 } });
+    expect(await pull()).toEqual({ status: 200, body: {} });
   });
 
   it('counters - requests are counted by method and status', async () => {

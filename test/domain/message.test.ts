@@ -72,6 +72,17 @@ describe('messages', () => {
     expect(() => encodeRecord({ ...message, orderingKey: 'k'.repeat(1024) })).not.toThrow();
   });
 
+  it('message - equal attributes are read back as one object that nobody can change, others never', () => {
+    const read = (of: Record<string, string>) => decodeRecord(encodeRecord({ ...message, attributes: of })).attributes;
+    const first = read({ ab: 'c', d: 'é' });
+    expect(read({ ab: 'c', d: 'é' })).toBe(first);
+    expect(Object.isFrozen(first)).toBe(true);
+    expect(read({ a: 'bc', d: 'é' })).toEqual({ a: 'bc', d: 'é' });
+    const large = { k: 'v'.repeat(600) };
+    expect(read(large)).toEqual(large);
+    for (let i = 0; i < 3000; i++) expect(read({ i: `${i}` })).toEqual({ i: `${i}` });
+  });
+
   it('message - an attribute called __proto__ is only an attribute', () => {
     const record = encodeRecord({ ...message, attributes: JSON.parse('{"__proto__":"x","constructor":"y"}') });
     expect(Object.entries(decodeRecord(record).attributes)).toEqual([

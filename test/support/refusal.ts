@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { type ErrorCode, PubSubError } from '../../src/domain/errors.ts';
 
 /** The PubSubError that `act` ends with; fails when it ends well or with a bug. */
-export async function refusalOf(act: () => unknown): Promise<PubSubError> {
+async function refusalOf(act: () => unknown): Promise<PubSubError> {
   try {
     await act();
   } catch (error) {

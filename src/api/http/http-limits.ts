@@ -15,7 +15,7 @@ export interface HttpLimits {
   readonly requestTimeoutMs: number;
   /** How long an idle connection stays open. */
   readonly keepAliveTimeoutMs: number;
-  /** A connection that neither sends nor takes a byte for so long is closed; longer than `pullWaitMs`. */
+  /** A connection that neither sends nor takes a byte for so long is closed; never while a pull may still wait. */
   readonly silenceTimeoutMs: number;
   /** How long a pull waits for the first message. */
   readonly pullWaitMs: number;
@@ -43,3 +43,8 @@ export const httpLimitsDefault: HttpLimits = {
   pullBytesMax: 10_000_000,
   repliesBytesMax: 256 * 1024 * 1024,
 };
+
+export function httpLimits(own: Partial<HttpLimits> = {}): HttpLimits {
+  const limits = { ...httpLimitsDefault, ...own };
+  return { ...limits, silenceTimeoutMs: Math.max(limits.silenceTimeoutMs, limits.pullWaitMs + 30 * secondMs) };
+}

@@ -3,10 +3,10 @@ import { quote } from '../../domain/quote.ts';
 import { type JsonField, type JsonFields, type JsonObject, object } from '../json/json-field.ts';
 import type { Exchange } from './exchange.ts';
 
-export type HttpVerb = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
+type HttpVerb = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 
 /** One call of a method, read and checked for its structure. */
-export interface Call<Query, Body> {
+interface Call<Query, Body> {
   /** The resource in the path, or the parent of a collection. */
   readonly name: string;
   readonly query: Query;

@@ -5,9 +5,9 @@ import type { Exchange } from './exchange.ts';
 import type { HttpLimits } from './http-limits.ts';
 
 /**
- * Reads request bodies, each bounded, and all that are being answered bounded together. What is too large is still
- * read to its end and thrown away, so that the client is there to read why; past `drainFactor` times the bound it is
- * not worth that any more, and the connection closes after the answer.
+ * Reads request bodies, each bounded, and all that are being answered bounded together. One that is refused is answered
+ * at once, and its rest thrown away as it comes: many clients look for an answer only once they have sent everything.
+ * One that goes on for `dropFactor` times the bound after the answer is cut off.
  */
 export class RequestBodies {
   readonly #budget: ByteBudget;
@@ -42,40 +42,54 @@ export class RequestBodies {
   }
 
   #read(exchange: Exchange): Promise<Buffer> {
-    const { request, response } = exchange;
-    const bodyBytesMax = this.#bodyBytesMax;
-    let chunks: Buffer[] = [];
-    let bytes = 0;
-    let refusal: PubSubError | undefined;
-    const refuse = (why: PubSubError) => {
-      this.#refused++;
-      chunks = [];
-      refusal = why;
-    };
+    const { request } = exchange;
     return new Promise((resolve, reject) => {
-      request.on('data', (chunk: Buffer) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      const take = (chunk: Buffer) => {
         bytes += chunk.length;
-        if (refusal) {
-          if (bytes <= drainFactor * bodyBytesMax) return;
-          response.setHeader('connection', 'close');
-          reject(refusal);
-        } else if (bytes > bodyBytesMax) refuse(tooLarge(bodyBytesMax));
-        else if (this.#take(chunk.length, exchange)) chunks.push(chunk);
-        else refuse(noRoom());
-      });
-      request.once('end', () => (refusal ? reject(refusal) : resolve(Buffer.concat(chunks))));
+        const refusal = this.#refusalOf(chunk, bytes, exchange);
+        if (!refusal) {
+          chunks.push(chunk);
+          return;
+        }
+        request.off('data', take);
+        this.#dropRest(exchange);
+        reject(refusal);
+      };
+      request.on('data', take);
+      request.once('end', () => resolve(Buffer.concat(chunks)));
       exchange.onLost(() => reject(new PubSubError('CANCELLED', 'The client closed the connection.')));
     });
   }
 
-  #take(bytes: number, exchange: Exchange): boolean {
-    if (!this.#budget.take(bytes)) return false;
-    exchange.onEnd(() => this.#budget.give(bytes));
-    return true;
+  #dropRest(exchange: Exchange): void {
+    const { request } = exchange;
+    request.resume();
+    let bytesLeft = dropFactor * this.#bodyBytesMax;
+    exchange.onEnd(() =>
+      request.on('data', (chunk: Buffer) => {
+        bytesLeft -= chunk.length;
+        if (bytesLeft < 0) request.destroy();
+      }),
+    );
+  }
+
+  /** Makes room for a chunk, or says why there is none. */
+  #refusalOf(chunk: Buffer, bytes: number, exchange: Exchange): PubSubError | undefined {
+    if (bytes > this.#bodyBytesMax) return this.#count(tooLarge(this.#bodyBytesMax));
+    if (!this.#budget.take(chunk.length)) return this.#count(noRoom());
+    exchange.onEnd(() => this.#budget.give(chunk.length));
+    return undefined;
+  }
+
+  #count(refusal: PubSubError): PubSubError {
+    this.#refused++;
+    return refusal;
   }
 }
 
-const drainFactor = 4;
+const dropFactor = 4;
 
 function tooLarge(bodyBytesMax: number): PubSubError {
   return invalidArgument(

@@ -17,8 +17,9 @@ interface RestDeps {
 
 /**
  * Serves a table of methods under /v1. Fastify's own routing cannot: `{topic}:publish` clashes with its `:parameters`,
- * and it decodes ids that hold `%` once too often; so one wildcard route takes the path apart itself. Bodies are read as
- * JSON whatever their content type says, as people call such APIs with curl.
+ * and its wildcard hands a path out decoded, when an encoded slash can no longer be told from a real one; so one wildcard
+ * route takes the raw path apart itself. Bodies are read as JSON whatever their content type says, as people call such
+ * APIs with curl.
  */
 export function serveRest(app: FastifyInstance, { methods, bodies, exchanges }: RestDeps): void {
   const table = new MethodTable(methods);

@@ -4,7 +4,7 @@ import { text, textMap } from './scalar-fields.ts';
 import { timestamp, timestampToJson } from './timestamp-json.ts';
 
 /** Every field of google.pubsub.v1 Snapshot. */
-export const snapshotFields = {
+const snapshotFields = {
   name: text('projects/{project}/snapshots/{snapshot}'),
   topic: text('projects/{project}/topics/{topic}'),
   expireTime: timestamp('At most 7 days from now.'),

@@ -1,0 +1,293 @@
+import type { DeviceUplink } from '../bridge/uplink.ts';
+import { PubSubError } from '../domain/errors.ts';
+import { AckQueue } from './ack-queue.ts';
+import type { BrokerClient, OutgoingMessage } from './broker.ts';
+import { FanOut } from './fan-out.ts';
+import { publishOverheadBytes } from './limits.ts';
+import type { MqttNode } from './node.ts';
+import type { Outbox } from './outbox.ts';
+import type { Pending, PendingOwner } from './pending.ts';
+import type { Publish } from './publish-packet.ts';
+import { protocolError, Refusal, reasonCodes } from './refusal.ts';
+import { ackHeaders, type Fit } from './replies.ts';
+import type { Session } from './session.ts';
+import { idStates } from './unreleased-ids.ts';
+
+/** The gate, as its intake sees it. */
+export interface IntakeHost {
+  /** There may be room for more. */
+  resume(): void;
+  /** The connection cannot go on. */
+  refuse(refusal: Refusal): void;
+}
+
+export interface IntakeOptions {
+  readonly node: MqttNode;
+  readonly host: IntakeHost;
+  readonly outbox: Outbox;
+  readonly session: Session;
+  readonly device: DeviceUplink;
+  readonly client: BrokerClient;
+  readonly version: number;
+  readonly fit: Fit;
+}
+
+/**
+ * What becomes of the PUBLISH and PUBREL packets of one connection.
+ *
+ *     PUBLISH ──► a route takes it? ──yes──► the store ──durable──► acknowledgement ──► subscribers
+ *                                   ──no───► subscribers ──taken──► acknowledgement
+ *     PUBREL  ──► the store forgets the packet id ──► PUBCOMP
+ *
+ * Everything that will be acknowledged stands in one queue, and only its head may leave: acknowledgements of all kinds go
+ * out in the order in which their packets came (I7), and none before its message is durable (I1). QoS 0 needs no place
+ * in the queue: it goes to subscribers at once and to the store in the background.
+ *
+ * When the store does not take a message, its place in the queue is never cleared: nothing behind it is acknowledged,
+ * nothing more is read, and when the oldest is `storeDeadlineMs` old the connection is closed, so that the client sends
+ * again. The same deadline ends a connection whose store hangs.
+ *
+ * A message that can never be stored (INVALID_ARGUMENT) is refused: MQTT 5 has a negative acknowledgement for that. MQTT
+ * 3.1.1 leaves two ways (MQTT-3.3.5-2): to acknowledge it all the same, or to close the connection. An acknowledged
+ * message is a stored message, so the connection is closed, loudly; QoS 0 is dropped and counted.
+ *
+ * After the connection is gone what was accepted is finished all the same: QoS 2 ids settle, subscribers are served.
+ */
+export class Intake implements PendingOwner {
+  /** The time of the last chunk from the socket: exact enough for a deadline, and cheaper than asking for every packet. */
+  nowMs = 0;
+  readonly #options: IntakeOptions;
+  readonly #node: MqttNode;
+  readonly #acks: AckQueue;
+  readonly #fanOut: FanOut;
+  #bytes = 0;
+  #held = false; // the store did not take a message
+  #closed = false;
+  #complained = false;
+
+  constructor(options: IntakeOptions) {
+    const { node, outbox, fit } = options;
+    this.#options = options;
+    this.#node = node;
+    this.#fanOut = new FanOut(node, options.client, options.session.clientId);
+    this.#acks = new AckQueue({
+      outbox,
+      fit,
+      counters: node.counters,
+      clock: node.clock,
+      deadlineMs: node.limits.storeDeadlineMs,
+      onLeft: (pending) => this.#onLeft(pending),
+      onDeadline: () => this.#onDeadline(),
+    });
+  }
+
+  /** Nothing more may be read until `resume` is called. */
+  get full(): boolean {
+    const { limits, inflight } = this.#node;
+    if (this.#held || this.#acks.length >= limits.inflightMax || this.#bytes >= limits.inflightBytesMax) return true;
+    if (!inflight.spent) return false;
+    inflight.whenRoom(this.#resume);
+    return true;
+  }
+
+  readonly #resume = (): void => this.#options.host.resume();
+
+  publish(publish: Publish): void {
+    this.#node.counters.publishes[publish.qos]++;
+    if (publish.qos === 0) this.#publish0(publish);
+    else if (publish.qos === 1) this.#publish1(publish);
+    else this.#publish2(publish);
+  }
+
+  /** @throws Refusal when the PUBLISH of this id has not been acknowledged yet. */
+  release(packetId: number): void {
+    const { session, version } = this.#options;
+    const state = session.unreleased.state(packetId);
+    if (state === idStates.arriving)
+      throw protocolError(`PUBREL: packet identifier ${packetId} has had no PUBREC yet.`);
+    const pending = this.#enqueue(ackHeaders.pubcomp, packetId, publishOverheadBytes);
+    // A session from before a restart may hold ids that only the store remembers: for those "not found" would be wrong.
+    const maybeStored = state === idStates.stored || (state === idStates.free && session.recalled);
+    if (version === 5 && state === idStates.free && !maybeStored) pending.reasonCode = reasonCodes.packetIdNotFound;
+    if (maybeStored && session.kept)
+      this.#node.uplink.release(session.sessionId, packetId).then(pending.stored, pending.notStored);
+    else this.onStored(pending);
+  }
+
+  /** Resolves when nothing waits for its acknowledgement, or the connection is gone. */
+  empty(): Promise<void> {
+    return this.#acks.empty();
+  }
+
+  /** The connection is gone. */
+  close(): void {
+    this.#closed = true;
+    this.#node.inflight.forget(this.#resume);
+    this.#acks.close();
+  }
+
+  onStored(pending: Pending): void {
+    if (pending.ack === 0) {
+      this.#node.qos0Bytes -= pending.bytes;
+      this.#partDone(pending);
+      return;
+    }
+    const { unreleased } = this.#options.session;
+    if (pending.ack === ackHeaders.pubcomp) unreleased.settle(pending.packetId, idStates.free);
+    else if (pending.first) unreleased.settle(pending.packetId, idStates.stored);
+    this.#acks.due(pending);
+  }
+
+  onNotStored(pending: Pending, error: unknown): void {
+    this.#complain(error);
+    pending.message = undefined;
+    if (pending.ack === 0) {
+      this.#node.counters.dropped.qos0_not_stored++;
+      this.#node.qos0Bytes -= pending.bytes;
+      this.#partDone(pending);
+      return;
+    }
+    if (pending.first) this.#options.session.unreleased.settle(pending.packetId, idStates.free);
+    if (this.#closed) this.#acks.due(pending);
+    else if (isFinal(error) && pending.ack !== ackHeaders.pubcomp) this.#refuse(pending, error);
+    else this.#hold(pending);
+  }
+
+  onFannedOut(pending: Pending, error: Error | null | undefined): void {
+    if (error) this.#node.counters.dropped.fan_out_failed++;
+    if (pending.ack !== 0 && !pending.due) this.#acks.due(pending); // no route: acknowledged once subscribers have it
+    this.#partDone(pending);
+  }
+
+  #publish0(publish: Publish): void {
+    const node = this.#node;
+    const bytes = costOf(publish);
+    const message = this.#fanOut.messageOf(publish);
+    let accepted: Promise<void> | undefined;
+    if (publish.known.routed !== false && node.qos0Bytes + bytes > node.limits.qos0BytesMax) {
+      node.counters.dropped.qos0_buffer_full++;
+    } else accepted = this.#accept(publish);
+    if (!accepted && !message) return;
+    const pending = node.pendings.take(this);
+    pending.ack = 0;
+    pending.bytes = bytes;
+    pending.parts = (accepted ? 1 : 0) + (message ? 1 : 0);
+    this.#bytes += bytes;
+    if (accepted) {
+      node.qos0Bytes += bytes;
+      accepted.then(pending.stored, pending.notStored);
+    }
+    if (message) this.#fanOut.send(pending, message);
+  }
+
+  #publish1(publish: Publish): void {
+    const accepted = this.#accept(publish);
+    const pending = this.#enqueue(ackHeaders.puback, publish.packetId, costOf(publish));
+    this.#process(pending, accepted, this.#fanOut.messageOf(publish));
+  }
+
+  /** MQTT-4.3.3-10: while the id is not released, the same id is the same message. */
+  #publish2(publish: Publish): void {
+    const { session } = this.#options;
+    const { packetId } = publish;
+    const pending = this.#enqueue(ackHeaders.pubrec, packetId, costOf(publish));
+    if (session.unreleased.state(packetId) !== idStates.free) {
+      this.#node.counters.duplicates++;
+      this.#process(pending, session.unreleased.arrival(packetId), undefined);
+      return;
+    }
+    if (session.kept) publish.dedupe = { scope: session.sessionId, packetId };
+    const accepted = this.#accept(publish);
+    if (accepted) session.unreleased.arrive(packetId, accepted);
+    else session.unreleased.settle(packetId, idStates.kept);
+    pending.first = accepted !== undefined;
+    this.#process(pending, accepted, this.#fanOut.messageOf(publish));
+  }
+
+  #accept(publish: Publish): Promise<void> | undefined {
+    const accepted = this.#options.device.accept(publish);
+    publish.known.routed = accepted !== undefined;
+    return accepted;
+  }
+
+  #enqueue(ack: number, packetId: number, bytes: number): Pending {
+    const pending = this.#node.pendings.take(this);
+    pending.ack = ack;
+    pending.packetId = packetId;
+    pending.bytes = bytes;
+    pending.parts = 1; // its place in the queue
+    pending.arrivedMs = this.nowMs;
+    this.#bytes += bytes;
+    this.#node.inflight.take(bytes);
+    this.#acks.add(pending);
+    return pending;
+  }
+
+  #process(pending: Pending, accepted: Promise<void> | undefined, message: OutgoingMessage | undefined): void {
+    if (accepted) {
+      pending.message = message; // for when it is durable
+      accepted.then(pending.stored, pending.notStored);
+    } else if (message) {
+      pending.parts++;
+      this.#fanOut.send(pending, message);
+    } else this.#acks.due(pending);
+  }
+
+  #onLeft(pending: Pending): void {
+    const { message } = pending;
+    if (message) {
+      pending.message = undefined;
+      pending.parts++;
+      this.#fanOut.send(pending, message);
+    }
+    this.#partDone(pending);
+  }
+
+  #partDone(pending: Pending): void {
+    if (--pending.parts > 0) return;
+    const { bytes, ack } = pending;
+    this.#bytes -= bytes;
+    this.#node.pendings.give(pending);
+    if (ack !== 0) this.#node.inflight.give(bytes);
+    if (!this.#closed) this.#options.host.resume();
+  }
+
+  #hold(pending: Pending): void {
+    pending.failed = true;
+    this.#held = true;
+  }
+
+  #refuse(pending: Pending, { message }: PubSubError): void {
+    if (this.#options.version < 5) {
+      this.#hold(pending);
+      this.#options.host.refuse(new Refusal(reasonCodes.implementationSpecific, message, 'publish_refused'));
+      return;
+    }
+    this.#node.counters.negativeAcks++;
+    pending.reasonCode = reasonCodes.implementationSpecific;
+    pending.reason = message;
+    this.#acks.due(pending);
+  }
+
+  #onDeadline(): void {
+    const { storeDeadlineMs } = this.#node.limits;
+    const message = `The store has not taken a message for ${storeDeadlineMs} ms. Connect and send it again.`;
+    const reason = this.#held ? 'store_unavailable' : 'store_deadline';
+    this.#options.host.refuse(new Refusal(reasonCodes.quotaExceeded, message, reason));
+  }
+
+  /** Once per connection: a client that sends nothing else would fill the log. */
+  #complain(error: unknown): void {
+    if (this.#complained) return;
+    this.#complained = true;
+    this.#node.logger.warn({ err: error, clientId: this.#options.session.clientId }, 'mqtt publish not stored');
+  }
+}
+
+function costOf({ payload, topic }: Publish): number {
+  return payload.length + topic.length + publishOverheadBytes;
+}
+
+function isFinal(error: unknown): error is PubSubError {
+  return error instanceof PubSubError && error.code === 'INVALID_ARGUMENT';
+}

@@ -1,0 +1,80 @@
+/** Every bound of the MQTT side; what happens at each is said beside it, and `MqttCounters` counts it. */
+export interface MqttLimits {
+  /** Connections at a time, all listeners together; one more is closed at once. */
+  readonly connectionsMax: number;
+  /** From the accepted socket to a complete CONNECT; then the connection is closed. */
+  readonly connectTimeoutMs: number;
+  /** Size of a packet before the client is known; a larger one closes the connection as soon as its header is there. */
+  readonly connectBytesMax: number;
+  /** Size of a packet afterwards (MQTT 5 Maximum Packet Size); the same rule. */
+  readonly packetBytesMax: number;
+  /** A longer client id is refused. It also has to fit into an attribute of a Pub/Sub message. */
+  readonly clientIdBytesMax: number;
+  /** A longer topic or filter closes the connection. It also has to fit into an attribute. */
+  readonly topicBytesMax: number;
+  /** A deeper topic or filter closes the connection. Aedes' matcher takes no more than 100. */
+  readonly topicLevelsMax: number;
+  /** MQTT 5 Topic Alias Maximum, client to server; an alias beyond it closes the connection. */
+  readonly topicAliasMax: number;
+  /** Publishes of a connection that are not acknowledged yet (MQTT 5 Receive Maximum); then the gate stops reading. */
+  readonly inflightMax: number;
+  /** Their bytes, and those of QoS 0, with `publishOverheadBytes` for each; then the gate stops reading. */
+  readonly inflightBytesMax: number;
+  /** Bytes of QoS 1 and 2 in flight on all connections, closed ones included; then every gate stops reading. */
+  readonly inflightTotalBytesMax: number;
+  /** QoS 0 messages of all connections on their way to the store; past it they are not stored. */
+  readonly qos0BytesMax: number;
+  /** Age of the oldest publish without an acknowledgement at which the connection is closed. */
+  readonly storeDeadlineMs: number;
+  /** What waits for one client's socket; past it QoS 0 is dropped, and anything else closes the connection. */
+  readonly outboundBytesMax: number;
+  /** What waits for one client's socket at which the gate stops reading from that client. */
+  readonly unreadBytesMax: number;
+  /** Filters of one connection; one more closes the connection. */
+  readonly subscriptionsMax: number;
+  /** Sessions that outlive their connections; a CONNECT that needs one more is refused. */
+  readonly sessionsMax: number;
+  /** A longer Session Expiry Interval is cut to this; so is the endless session of MQTT 3.1.1. */
+  readonly sessionExpirySecondsMax: number;
+  /** How often sessions that have expired are looked for. */
+  readonly sessionSweepMs: number;
+  /** Messages that wait for one offline session; the newest is dropped past it. */
+  readonly sessionQueueMessagesMax: number;
+  /** Bytes of those of all sessions; the newest is dropped past it. */
+  readonly sessionQueueBytesMax: number;
+  /** Retained messages; one on a new topic is not kept past it. */
+  readonly retainedMessagesMax: number;
+  readonly retainedBytesMax: number;
+  /** How long a closed connection may take to read its last packet. */
+  readonly closeLingerMs: number;
+}
+
+export const defaultMqttLimits: MqttLimits = {
+  connectionsMax: 10_000,
+  connectTimeoutMs: 10_000,
+  connectBytesMax: 65_536,
+  packetBytesMax: 1_048_576,
+  clientIdBytesMax: 1024,
+  topicBytesMax: 1024,
+  topicLevelsMax: 100,
+  topicAliasMax: 16,
+  inflightMax: 32,
+  inflightBytesMax: 1_048_576,
+  inflightTotalBytesMax: 256 * 1_048_576,
+  qos0BytesMax: 64 * 1_048_576,
+  storeDeadlineMs: 5000,
+  outboundBytesMax: 8 * 1_048_576,
+  unreadBytesMax: 65_536,
+  subscriptionsMax: 1000,
+  sessionsMax: 10_000,
+  sessionExpirySecondsMax: 30 * 86_400,
+  sessionSweepMs: 30_000,
+  sessionQueueMessagesMax: 1000,
+  sessionQueueBytesMax: 64 * 1_048_576,
+  retainedMessagesMax: 10_000,
+  retainedBytesMax: 64 * 1_048_576,
+  closeLingerMs: 1000,
+};
+
+/** What a publish costs beside its topic and payload, roughly; so that a million empty ones are not free. */
+export const publishOverheadBytes = 256;

@@ -1,0 +1,55 @@
+/**
+ * How far the server has come with a QoS 2 packet id of one session (MQTT5 §4.3.3, the receiver's side):
+ *
+ *     free ──PUBLISH──► arriving ──durable──► stored ──PUBREL──► free
+ *                           └──not stored──► free
+ *
+ * `kept`: acknowledged without anything in the store, because no route took the topic. A PUBLISH with an id that is not
+ * free is a repetition: it is acknowledged like the first, and goes nowhere.
+ */
+export const idStates = { free: 0, arriving: 1, stored: 2, kept: 3 } as const;
+export type IdState = (typeof idStates)[keyof typeof idStates];
+
+const pageIds = 256;
+
+/**
+ * The QoS 2 packet ids of a session that no PUBREL has released. One byte per id, in pages that come and go: clients
+ * count their ids up, so mostly one page is in use. Bounded by the packet ids there are: 64 KiB.
+ */
+export class UnreleasedIds {
+  readonly #pages = new Map<number, { readonly states: Uint8Array; used: number }>();
+  readonly #arriving = new Map<number, Promise<void>>();
+
+  state(packetId: number): IdState {
+    return (this.#pages.get(packetId >> 8)?.states[packetId % pageIds] ?? idStates.free) as IdState;
+  }
+
+  /** What the first PUBLISH of this id waits for. */
+  arrival(packetId: number): Promise<void> | undefined {
+    return this.#arriving.get(packetId);
+  }
+
+  arrive(packetId: number, accepted: Promise<void>): void {
+    this.#set(packetId, idStates.arriving);
+    this.#arriving.set(packetId, accepted);
+  }
+
+  settle(packetId: number, state: IdState): void {
+    this.#arriving.delete(packetId);
+    this.#set(packetId, state);
+  }
+
+  #set(packetId: number, state: IdState): void {
+    const number = packetId >> 8;
+    let page = this.#pages.get(number);
+    if (!page) {
+      if (state === idStates.free) return;
+      page = { states: new Uint8Array(pageIds), used: 0 };
+      this.#pages.set(number, page);
+    }
+    const before = page.states[packetId % pageIds]!;
+    page.states[packetId % pageIds] = state;
+    page.used += Number(state !== idStates.free) - Number(before !== idStates.free);
+    if (page.used === 0) this.#pages.delete(number);
+  }
+}

@@ -1,0 +1,74 @@
+import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import type { MqttLimits } from '../../../src/mqtt/limits.ts';
+import { type MqttServer, type MqttServerOptions, openMqttServer } from '../../../src/mqtt/mqtt-server.ts';
+import type { SessionRecord } from '../../../src/mqtt/session.ts';
+import { createLogger } from '../../../src/telemetry/logger.ts';
+import { MemoryTable } from './memory-table.ts';
+import { accepted, type ConnectFields, connect } from './packets.ts';
+import { RawClient } from './raw-client.ts';
+import { RecordingUplink } from './recording-uplink.ts';
+
+export interface TestServerOptions extends Partial<Omit<MqttServerOptions, 'limits' | 'sessions' | 'uplink'>> {
+  readonly limits?: Partial<MqttLimits>;
+  readonly table?: MemoryTable<SessionRecord>;
+  readonly uplink?: RecordingUplink;
+}
+
+/** A real server on a free port of 127.0.0.1, and clients for it; `stop` ends them all. */
+export class TestServer {
+  readonly server: MqttServer;
+  readonly port: number;
+  readonly uplink: RecordingUplink;
+  readonly table: MemoryTable<SessionRecord>;
+  readonly #raw: RawClient[] = [];
+  readonly #clients: MqttClient[] = [];
+
+  private constructor(server: MqttServer, port: number, uplink: RecordingUplink, table: MemoryTable<SessionRecord>) {
+    this.server = server;
+    this.port = port;
+    this.uplink = uplink;
+    this.table = table;
+  }
+
+  static async start(options: TestServerOptions = {}): Promise<TestServer> {
+    const { uplink = new RecordingUplink(), table = new MemoryTable<SessionRecord>(), limits = {} } = options;
+    const server = await openMqttServer({
+      logger: createLogger('silent'),
+      clock: Date.now,
+      ...options,
+      uplink,
+      sessions: table,
+      limits: { closeLingerMs: 200, ...limits },
+    });
+    const port = await server.listenTcp({ host: '127.0.0.1', port: 0 });
+    return new TestServer(server, port, uplink, table);
+  }
+
+  async raw(): Promise<RawClient> {
+    const client = await RawClient.open(this.port);
+    this.#raw.push(client);
+    return client;
+  }
+
+  /** A raw client past its CONNACK; MQTT 3.1.1 unless the fields say otherwise. */
+  async rawConnected(clientId: string, fields: ConnectFields = {}): Promise<RawClient> {
+    const client = await this.raw();
+    client.send(connect(clientId, fields));
+    const connack = await client.next();
+    const code = connack?.[3];
+    if (code !== 0) throw new Error(`CONNACK ${connack?.toString('hex') ?? 'missing'}, wanted ${accepted}`);
+    return client;
+  }
+
+  async mqtt(options: IClientOptions = {}): Promise<MqttClient> {
+    const client = await connectAsync(`mqtt://127.0.0.1:${this.port}`, { reconnectPeriod: 0, ...options });
+    this.#clients.push(client);
+    return client;
+  }
+
+  async stop(deadlineMs = 1000): Promise<void> {
+    for (const client of this.#clients) client.end(true);
+    for (const client of this.#raw) client.socket.destroy();
+    await this.server.close(deadlineMs);
+  }
+}

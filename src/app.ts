@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
+import { type AddressInfo, isIPv6 } from 'node:net';
 import type { Registry } from 'prom-client';
 import { type HttpServer, openHttpServer } from './api/http/http-server.ts';
 import { subscriptionFromJson } from './api/json/subscription-json.ts';
@@ -125,9 +125,9 @@ async function listenTls(config: Config, mqtt: MqttServer): Promise<string | und
 }
 
 /** Waits for a listener and says in a sentence why it could not be had. */
-async function listening(flag: string, port: number, listen: Promise<number>): Promise<number> {
+async function listening(flag: string, port: number, listen: Promise<AddressInfo>): Promise<number> {
   try {
-    return await listen;
+    return (await listen).port;
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const reason = code === 'EADDRINUSE' ? `the port is taken; choose another with ${flag}` : message;

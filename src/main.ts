@@ -20,7 +20,10 @@ async function main(): Promise<void> {
   stopOnSignals(app, logger);
   const { urls, durability } = app;
   const webSocket = `${urls.http.replace('http:', 'ws:')}/mqtt`;
-  logger.info({ ...urls, webSocket, store: read.config.store, durability, version }, 'ready');
+  // Whatever the log level: others wait for this line (ARCHITECTURE §5).
+  logger
+    .child({}, { level: 'info' })
+    .info({ ...urls, webSocket, store: read.config.store, durability, version }, 'ready');
 }
 
 function stopOnSignals(app: App, logger: Logger): void {

@@ -8,13 +8,14 @@ import type { MqttLimits } from './limits.ts';
 import type { SessionStore } from './session-store.ts';
 import type { Sessions } from './sessions.ts';
 import type { KnownTopic } from './topic-cache.ts';
+import { filterMatches } from './topic-rules.ts';
 
 /** What the gate needs of Aedes' client, which its published types do not tell. */
 export interface BrokerClient {
   readonly id: string | null;
   readonly closed: boolean;
   readonly conn: BrokerStream;
-  subscriptions: Record<string, unknown>;
+  subscriptions: Record<string, { readonly qos: number }>;
   close(done: () => void): void;
 }
 
@@ -73,6 +74,7 @@ export class Broker {
         if (client) guarded(options.logger, () => prepareWill(client as unknown as BrokerClient, will as BrokerWill));
         done(null);
       },
+      authorizeForward: (client, packet) => atGrantedQos(client as unknown as BrokerClient, packet),
       authorizeSubscribe: (_client, subscription, done) => {
         // An MQTT 3.1.1 client would be granted a shared subscription and never get a message; MQTT 5 is told 0x9E.
         done(null, subscription.topic.startsWith('$share/') ? null : subscription);
@@ -98,7 +100,7 @@ export class Broker {
   /** Makes a client of a stream; its CONNECT is the first packet that it reads there. */
   attach(stream: BrokerStream): BrokerClient {
     const client = this.#aedes.handle(stream) as unknown as BrokerClient;
-    client.subscriptions = Object.create(null) as Record<string, unknown>; // filters become keys, see above
+    client.subscriptions = Object.create(null) as BrokerClient['subscriptions']; // filters become keys, see above
     return client;
   }
 
@@ -154,6 +156,22 @@ export class Broker {
       if (client.id !== null && this.#aedes.clients[client.id] === client) this.#aedes.deleteClient(client.id);
     });
   }
+}
+
+/**
+ * MQTT-3.8.4-8: delivered at the lower of the message's QoS and the highest that a matching filter was granted. Aedes
+ * looks at a filter only if it is the topic itself.
+ */
+function atGrantedQos<P extends { readonly topic: string; readonly qos: number }>(client: BrokerClient, packet: P): P {
+  if (packet.qos === 0) return packet;
+  const { subscriptions } = client;
+  let granted = 0;
+  for (const filter in subscriptions) {
+    const { qos } = subscriptions[filter]!;
+    if (qos > granted && filterMatches(filter, packet.topic)) granted = qos;
+    if (granted >= packet.qos) return packet;
+  }
+  return { ...packet, qos: granted };
 }
 
 /** A will leaves as an ordinary message, the store's copy included: its delay is not one of that message's properties. */

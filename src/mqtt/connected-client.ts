@@ -26,6 +26,8 @@ import { TopicCache } from './topic-cache.ts';
 
 /** The gate, as its client sees it. */
 export interface ClientHost {
+  /** False while packets are not read, for lack of room. */
+  readonly listening: boolean;
   /** There may be room for more packets. */
   resume(): void;
   /** Tells the client why, if its version has a way to, and closes the connection. */
@@ -233,11 +235,12 @@ export class ConnectedClient implements StreamOwner {
 
   #onAnswer(): void {
     this.#unanswered = false;
-    this.#options.host.resume();
+    // Not at once: Aedes may be in the middle of parsing, and its parser cannot be fed from within itself.
+    queueMicrotask(() => this.#options.host.resume());
   }
 
   #onSilence(): void {
-    if (this.#intake.full) return; // it is us who do not listen; the store's deadline ends that
+    if (!this.#options.host.listening) return; // it is us who do not hear
     const { keepAliveSeconds } = this.#options.packet;
     const message = `No packet for one and a half times the keep alive of ${keepAliveSeconds} s.`;
     this.#options.host.refuse(new Refusal(reasonCodes.keepAliveTimeout, message, 'keep_alive'));

@@ -62,6 +62,10 @@ export class Gate implements ClientHost {
     return this.#phase === 'closed';
   }
 
+  get listening(): boolean {
+    return !this.#paused;
+  }
+
   /** Takes packets again, if there is room. */
   resume(): void {
     if (this.#paused) this.#pump();
@@ -107,6 +111,7 @@ export class Gate implements ClientHost {
     await this.#client?.idle();
     this.refuse(new Refusal(reasonCodes.serverShuttingDown, 'The server is shutting down.', 'shutdown'));
     await this.gone;
+    if (!this.#socket.closed) await new Promise((closed) => this.#socket.once('close', closed));
   }
 
   #onData(chunk: Buffer): void {

@@ -85,7 +85,7 @@ export class Intake implements PendingOwner {
   get full(): boolean {
     const { limits, inflight } = this.#node;
     if (this.#held || this.#acks.length >= limits.inflightMax || this.#bytes >= limits.inflightBytesMax) return true;
-    if (!inflight.spent) return false;
+    if (!inflight.spent || this.#acks.length === 0) return false;
     inflight.whenRoom(this.#resume);
     return true;
   }

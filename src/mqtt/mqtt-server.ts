@@ -107,8 +107,8 @@ export class MqttServer {
     gates.add(new Gate(this.#node, stream, remoteAddress));
   }
 
-  /** @returns the port that it listens on. @throws the system's error, such as EADDRINUSE. */
-  listenTcp(address: ListenAddress): Promise<number> {
+  /** @returns where it listens. @throws the system's error, such as EADDRINUSE. */
+  listenTcp(address: ListenAddress): Promise<net.AddressInfo> {
     const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) =>
       this.#serve(socket),
     );
@@ -116,7 +116,7 @@ export class MqttServer {
   }
 
   /** @throws as `listenTcp`, and when certificate and key do not fit. */
-  listenTls(address: ListenAddress, { cert, key }: TlsFiles): Promise<number> {
+  listenTls(address: ListenAddress, { cert, key }: TlsFiles): Promise<net.AddressInfo> {
     const handshakeTimeout = this.#node.limits.connectTimeoutMs;
     const server = tls.createServer({ cert, key, handshakeTimeout, allowHalfOpen: true, noDelay: true }, (socket) =>
       this.#serve(socket),
@@ -172,14 +172,14 @@ export class MqttServer {
     this.handle(socket, { remoteAddress: socket.remoteAddress ?? '' });
   }
 
-  #listen(server: net.Server, { host, port }: ListenAddress): Promise<number> {
+  #listen(server: net.Server, { host, port }: ListenAddress): Promise<net.AddressInfo> {
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen({ host, port }, () => {
         server.off('error', reject);
         server.on('error', (error) => this.#node.logger.error({ err: error }, 'mqtt listener failed'));
         this.#stopListening.push(() => server.close());
-        resolve((server.address() as net.AddressInfo).port);
+        resolve(server.address() as net.AddressInfo);
       });
     });
   }

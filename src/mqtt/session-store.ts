@@ -19,6 +19,7 @@ interface QueuedFor extends SessionSubscription {
 export class SessionStore {
   readonly #sessions: Sessions;
   readonly #retained: RetainedMessages;
+  readonly #added = new WeakMap<readonly SessionSubscription[], Promise<void>>();
   readonly #wills = new Map<string, object>(); // of connected clients: bounded by the connections
 
   constructor(sessions: Sessions, retained: RetainedMessages) {
@@ -36,9 +37,15 @@ export class SessionStore {
     return Readable.from(this.#retained.matching(filters));
   }
 
-  /** Aedes waits for this before its SUBACK; it passes the whole packet once per filter in it. */
-  async addSubscriptions({ id }: ClientRef, subscriptions: readonly SessionSubscription[]): Promise<void> {
-    const session = this.#sessions.get(id);
+  /** Aedes waits for this before its SUBACK. It passes the whole packet, and does so once per filter in it. */
+  addSubscriptions({ id }: ClientRef, subscriptions: readonly SessionSubscription[]): Promise<void> {
+    const added = this.#added.get(subscriptions) ?? this.#add(id, subscriptions);
+    this.#added.set(subscriptions, added);
+    return added;
+  }
+
+  async #add(clientId: string, subscriptions: readonly SessionSubscription[]): Promise<void> {
+    const session = this.#sessions.get(clientId);
     // Refused filters are among them too.
     const accepted = subscriptions.filter(({ topic }) => !topic.startsWith('$share/'));
     if (session) await this.#sessions.subscribe(session, accepted.map(withoutClient));

@@ -146,7 +146,6 @@ export class DeadLetterSweep {
         return;
       }
       const forwarded = new Set(await deadLetters.forward(handle, deliveries));
-      handle.pulls.wake(); // an ordering key may have come free
       const left = deliveries.filter((delivery) => !forwarded.has(delivery));
       if (left.length > 0) return partition.giveBack(left);
     }

@@ -61,6 +61,7 @@ export class DeadLetters {
     const forwarded = spent.filter((_, index) => published[index]!.status === 'fulfilled');
     this.#forwarded += forwarded.length;
     await this.#ack(handle, forwarded);
+    handle.pulls.wake(); // an ordering key may have come free
     return forwarded;
   }
 

@@ -88,6 +88,7 @@ class FreshLook {
       }
       this.#count++;
     }
+    this.full = !this.#hasRoomFor(1); // not even for the smallest: the next batch need not be read
   }
 
   range(): FreshRange | undefined {

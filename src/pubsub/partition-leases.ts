@@ -39,6 +39,8 @@ interface Parts {
   readonly store: Store;
   readonly reader: LogReader;
   readonly bounds: PubSubBounds;
+  /** Told how many messages were leased and given back untried. */
+  readonly gaveBack: (messages: number) => void;
 }
 
 /**
@@ -80,6 +82,7 @@ export class PartitionLeases {
   /** For messages that were never really tried: no backoff, and not counted as an attempt. */
   async giveBack(refs: readonly LeaseRef[]): Promise<void> {
     await this.#parts.store.nack(this.#at, refs, { strict: false, retry: undefined, counted: false });
+    this.#parts.gaveBack(refs.length);
   }
 
   async #lease(definition: Definition, wants: LeaseWants): Promise<Leased> {

@@ -65,7 +65,10 @@ export class Publisher implements Publish {
     at: { readonly topic: string; readonly orderingKey: string } | undefined,
   ): Promise<void> {
     if (!at) return this.#store.forget(undefined, [dedupe]);
-    return this.#topics.use(at.topic, (handle) => this.#store.forget(logFor(handle, at.orderingKey, dedupe), [dedupe]));
+    const forget = (handle: TopicHandle) => this.#store.forget(logFor(handle, at.orderingKey, dedupe), [dedupe]);
+    await this.#topics.use(at.topic, forget).catch((error: unknown) => {
+      if (!isNotFound(error)) throw error; // a topic that is gone has taken its keys along
+    });
   }
 
   /** The record is made before any wait: the message may be a view into a socket's buffer. */
@@ -94,10 +97,14 @@ export class Publisher implements Publish {
   /** NOT_FOUND of the log: the topic was deleted, perhaps made anew, since its handle was read. */
   #failed({ topic }: TopicHandle, error: unknown): never {
     this.#failures++;
-    if (!(error instanceof PubSubError) || error.code !== 'NOT_FOUND') throw error;
+    if (!isNotFound(error)) throw error;
     this.#topics.forget(topic);
     throw noTopic(topic);
   }
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof PubSubError && error.code === 'NOT_FOUND';
 }
 
 function logFor(handle: TopicHandle, orderingKey: string, dedupe: string | undefined): LogRef {

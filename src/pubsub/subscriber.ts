@@ -164,7 +164,10 @@ export class Subscriber implements Subscribe {
 
   #makeHandle(stored: StoredSubscription): SubscriptionHandle {
     const { store, bounds } = this.#options;
-    const parts = { store, bounds, reader: this.#reader };
+    const gaveBack = (messages: number) => {
+      this.#released += messages;
+    };
+    const parts = { store, bounds, reader: this.#reader, gaveBack };
     return new SubscriptionHandle(stored, parts, (handle) => this.#waitingPulls(handle));
   }
 

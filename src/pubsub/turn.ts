@@ -4,7 +4,9 @@ export class Turn {
 
   run<T>(job: () => Promise<T>): Promise<T> {
     const mine = this.#last.then(job);
-    this.#last = mine.catch(() => undefined);
+    this.#last = mine.then(nothing, nothing); // not what the job made: that would stay in memory until the next one
     return mine;
   }
 }
+
+function nothing(): void {}

@@ -3,7 +3,8 @@ import { parseArgs } from 'node:util';
 import { RestClient } from '../support/rest-client.ts';
 import { type RunningServer, startServer } from '../support/start-server.ts';
 import { makeTempDirectory } from '../support/temp-directory.ts';
-import { cpuSeconds } from './cpu-time.ts';
+import { measureMemory } from './memory.ts';
+import { cpuSeconds } from './process-usage.ts';
 import { rawLmdbPuts } from './raw-lmdb.ts';
 import { type Measured, methodOf, type Row, rowOf, tableOf } from './report.ts';
 import { runLoad } from './run-load.ts';
@@ -16,6 +17,8 @@ import { runLoad } from './run-load.ts';
 const { values: flags } = parseArgs({ options: { quick: { type: 'boolean' }, json: { type: 'string' } } });
 const payloadBytes = 128;
 const messages = flags.quick ? 50_000 : 500_000;
+/** Until the server's code is compiled: a server that runs for days is measured, not one that starts. */
+const warmUpMessages = 50_000;
 const pullSize = 1000;
 const subscription = 'bench';
 
@@ -40,9 +43,13 @@ async function onServer(bench: Bench): Promise<Measured> {
 }
 
 function ingest(qos: 0 | 1 | 2, connections = 50, window = 20): Promise<Measured> {
-  return onServer(async (server) => {
-    const load = await runLoad({ port: server.mqttPort, qos, connections, window, payloadBytes, messages });
-    if (qos === 0) await recordsReach(server, load.messages);
+  return onServer(async (server, _rest, begin) => {
+    const plan = { port: server.mqttPort, qos, connections, window, payloadBytes };
+    const warmUp = await runLoad({ ...plan, messages: warmUpMessages });
+    if (qos === 0) await recordsReach(server, warmUp.messages);
+    begin();
+    const load = await runLoad({ ...plan, messages });
+    if (qos === 0) await recordsReach(server, warmUp.messages + load.messages);
     return { messages: load.messages, seconds: load.seconds, latenciesMs: load.ackMs };
   });
 }
@@ -51,7 +58,9 @@ function ingest(qos: 0 | 1 | 2, connections = 50, window = 20): Promise<Measured
 function pullAndAck(): Promise<Measured> {
   return onServer(async (server, rest, begin) => {
     await rest.createSubscription(subscription, 'telemetry');
-    await runLoad({ port: server.mqttPort, qos: 1, connections: 50, window: 20, payloadBytes, messages });
+    const plan = { port: server.mqttPort, qos: 1 as const, connections: 50, window: 20, payloadBytes };
+    await runLoad({ ...plan, messages: messages + warmUpMessages });
+    await drain(rest, warmUpMessages);
     begin();
     const startMs = performance.now();
     const latenciesMs = await drain(rest, messages);
@@ -61,11 +70,13 @@ function pullAndAck(): Promise<Measured> {
 
 /** Publishers and a consumer at the same time: from PUBLISH to ack. */
 function pipeline(): Promise<Measured> {
-  return onServer(async (server, rest) => {
+  return onServer(async (server, rest, begin) => {
     await rest.createSubscription(subscription, 'telemetry');
+    const plan = { port: server.mqttPort, qos: 1 as const, connections: 50, window: 20, payloadBytes };
+    await Promise.all([runLoad({ ...plan, messages: warmUpMessages }), drain(rest, warmUpMessages)]);
+    begin();
     const startMs = performance.now();
-    const plan = { port: server.mqttPort, qos: 1 as const, connections: 50, window: 20, payloadBytes, messages };
-    const [load] = await Promise.all([runLoad(plan), drain(rest, messages)]);
+    const [load] = await Promise.all([runLoad({ ...plan, messages }), drain(rest, messages)]);
     return { messages, seconds: (performance.now() - startMs) / 1000, latenciesMs: load.ackMs };
   });
 }
@@ -112,9 +123,10 @@ async function main(): Promise<void> {
   add('ingest QoS 2, 50 × window 20', await ingest(2));
   add('pull and ack over REST, 1,000 at a time', await pullAndAck());
   add('pipeline: QoS 1 in, pull and ack out', await pipeline());
+  const memory = await measureMemory(flags.quick ? 100_000 : 1_000_000, flags.quick ? 10_000 : 100_000);
   const method = methodOf(payloadBytes);
-  process.stdout.write(`${tableOf(rows)}\n\n${JSON.stringify(method)}\n`);
-  if (flags.json) writeFileSync(flags.json, `${JSON.stringify({ method, rows }, null, 2)}\n`);
+  process.stdout.write(`${tableOf(rows)}\n\n${JSON.stringify(memory)}\n${JSON.stringify(method)}\n`);
+  if (flags.json) writeFileSync(flags.json, `${JSON.stringify({ method, rows, memory }, null, 2)}\n`);
 }
 
 await main();

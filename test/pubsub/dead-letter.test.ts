@@ -33,6 +33,9 @@ const policed = (settings: Partial<SubscriptionSettings> = {}) =>
 const deadLetters = () => core.take(100, mourner);
 const backlog = async () => (await core.subscriptions.stats(worker)).backlog;
 
+/** Of the first message of `telemetry`, as `worker` forwards it. */
+const dedupeKey = async () => `dead-letter/${(await core.store.subscription(worker))!.subscriptionId}/0/0/1`;
+
 async function nackTimes(times: number): Promise<void> {
   for (let i = 0; i < times; i++) {
     const messages = await core.take();
@@ -73,12 +76,23 @@ describe('dead lettering', () => {
     expect(core.counters()).toMatchObject({ deadLettersForwarded: 1, deadLetterFailures: 0 });
   });
 
+  it('dead letter - leaves no dedupe key behind', async () => {
+    await policed();
+    await core.send(['bad']);
+    await nackTimes(attempts);
+    await core.sweepDeadLetters();
+    await deadLetters();
+    await core.publisher.publishOne(dead, messageOf('same key'), await dedupeKey());
+    expect(textsOf(await deadLetters())).toEqual(['same key']);
+  });
+
   it('dead letter - a waiting mourner gets it with no more than the nack', async () => {
     await policed({ retry: {} });
     await core.send(['bad']);
     const letter = core.subscriber.pull(mourner, { messagesMax: 1, bytesMax: 1000 }, AbortSignal.timeout(20_000));
     for (let i = 0; i < attempts; i++) {
       core.time.advance(10 * minuteMs); // the rest after a nack, of those that rest
+      await core.sweepDeadLetters(); // so that it is no sweep of that time that sees the last nack
       await core.nack(await core.take());
     }
     expect(textsOf(await letter)).toEqual(['bad']);
@@ -161,9 +175,8 @@ describe('dead lettering', () => {
     await policed();
     await core.send(['bad']);
     await nackTimes(attempts);
-    const { subscriptionId } = (await core.store.subscription(worker))!;
     // What the crash leaves behind: the letter is published under its key, the source knows nothing of it.
-    await core.publisher.publishOne(dead, messageOf('bad'), `dead-letter/${subscriptionId}/0/0/1`);
+    await core.publisher.publishOne(dead, messageOf('bad'), await dedupeKey());
     core = await core.restart();
     expect(await core.take()).toEqual([]);
     expect(await backlog()).toBe(0);

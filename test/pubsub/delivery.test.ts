@@ -158,6 +158,7 @@ describe('delivery', () => {
     const lease = (bytesMax: number) => core.subscriber.lease(worker, { messagesMax: 10, bytesMax });
     expect(await lease(2500)).toHaveLength(2);
     expect(await lease(10)).toHaveLength(1);
+    expect(core.counters().releasedMessages).toBe(0); // fresh ones that do not fit are not even leased
     core.time.advance(10 * secondMs);
     expect(await lease(2500)).toHaveLength(2); // redelivered ones too, and the rest is not held
     expect(await lease(2500)).toHaveLength(2);
@@ -218,7 +219,30 @@ describe('delivery', () => {
     await core.subscription();
     await publishAll(numbered(500));
     const leases = await Promise.all(Array.from({ length: 25 }, () => core.take(20)));
+    expect(leases.map(({ length }) => length)).toEqual(new Array(25).fill(20));
     expect(leases.flatMap(textsOf).sort()).toEqual(numbered(500).sort());
+  });
+
+  it('delivery - a batch is read from the store once, however many subscriptions want it', async () => {
+    const names = Array.from({ length: 20 }, (_, i) => subscriptionName(`reader-${i}`));
+    for (const name of names) await core.subscription({ name });
+    await core.send(numbered(50));
+    for (const name of names) expect(await core.take(50, name)).toHaveLength(50);
+    expect(core.counters().logFetches).toBe(1);
+  });
+
+  it('delivery - a message that was trimmed while it was out is not due again', async () => {
+    await core.end();
+    core = await openCore({ logCacheBytesMax: 0 }); // else it would still be at hand
+    await core.topic();
+    await core.subscription();
+    await core.send(['old', 'new']);
+    await core.take();
+    const { topicId } = (await core.store.topic(telemetry))!;
+    await core.store.trim({ topicId, partition: 0 }, 2);
+    core.time.advance(10 * secondMs);
+    expect(textsOf(await core.take())).toEqual(['new']);
+    expect((await core.subscriptions.stats(worker)).backlog).toBe(1);
   });
 
   it('delivery - messages that were trimmed under the cursor are passed over', async () => {

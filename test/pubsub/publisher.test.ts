@@ -182,6 +182,17 @@ describe('publish', () => {
     },
   );
 
+  it('publish - I6: the dedupe keys of a topic that is gone are forgotten with it', async () => {
+    await core.topic();
+    await core.publisher.publishOne(telemetry, messageOf('once'), 'session/7');
+    await core.topics.delete(telemetry);
+    await core.publisher.forget('session/7', { topic: telemetry, orderingKey: '' });
+    await core.topic();
+    await core.subscription();
+    await core.publisher.publishOne(telemetry, messageOf('anew'), 'session/7');
+    expect(textsOf(await core.take())).toEqual(['anew']);
+  });
+
   it('publish - warns once about a topic that nobody subscribes to, not about one that retains', async () => {
     await core.topic();
     await core.topic(fleet, { messageRetentionMs: 600_000 });
@@ -195,6 +206,10 @@ describe('publish', () => {
     await core.subscription();
     await core.publisher.publishOne(telemetry, messageOf('a'));
     expect(core.counters().unreadTopicsSeen).toBe(3);
+    await core.subscriptions.delete(worker);
+    await core.publisher.publishOne(telemetry, messageOf('a'));
+    expect(core.counters().unreadTopicsSeen).toBe(4);
+    expect(core.warnings).toHaveLength(1);
   });
 
   it('publish - I8: remembers no more topics than its bound, and forgets none of their messages', async () => {

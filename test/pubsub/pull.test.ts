@@ -14,11 +14,12 @@ const never = new AbortController().signal;
 const pull = (messagesMax = 100, signal = never) =>
   core.subscriber.pull(worker, { messagesMax, bytesMax: 1_000_000 }, signal);
 
-/** A pull that is certainly in line: the one before it in the queue of promises has looked and found nothing. */
+/** A pull that is in line, and has looked: its first look is over before the event loop turns. */
 async function waitingPull(messagesMax = 100, signal = never): Promise<{ answer: Promise<ReceivedMessage[]> }> {
   const before = core.counters().waitingPulls;
   const answer = pull(messagesMax, signal);
-  while (core.counters().waitingPulls === before) await Promise.resolve();
+  await new Promise(setImmediate);
+  expect(core.counters().waitingPulls).toBe(before + 1);
   return { answer };
 }
 

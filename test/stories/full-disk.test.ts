@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import mqtt from 'mqtt';
 import { expect, it } from 'vitest';
 import { RestClient } from '../support/rest-client.ts';
-import { startServer } from '../support/start-server.ts';
+import { serverUnderTest } from '../support/server-under-test.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
 /** The largest file that the server may write: the kernel then refuses writes as it does on a full disk. */
@@ -10,7 +10,7 @@ const fileBytesMax = 12 * 1024 * 1024;
 
 it('stories - a full disk stops acknowledging, turns /readyz red, and heals when there is room (I1, I10)', async () => {
   const dataDir = tempDirectory();
-  const server = await startServer({ dataDir, wrapper: ['prlimit', `--fsize=${fileBytesMax}:unlimited`] });
+  const server = await serverUnderTest({ dataDir, wrapper: ['prlimit', `--fsize=${fileBytesMax}:unlimited`] });
   const rest = new RestClient(server.httpUrl);
   await rest.createSubscription('full-disk', 'telemetry');
   const ready = async () => (await fetch(`${server.httpUrl}/readyz`)).status;

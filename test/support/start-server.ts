@@ -31,7 +31,10 @@ export interface ServerOptions {
 
 const entry = join(import.meta.dirname, '../../dist/src/main.js');
 
-/** Starts the built server and waits for its ready line. @throws Error with its output when it ends before that. */
+/** A start takes well under a second; a machine under load gets this long. */
+const readyMsMax = 30_000;
+
+/** Starts the built server and waits for its ready line. @throws Error with its output when that does not come. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { dataDir, mqttPort = 0, httpPort = 0, args = [], wrapper = [] } = options;
   const flags = ['--data-dir', dataDir, '--mqtt-port', String(mqttPort), '--http-port', String(httpPort), ...args];
@@ -63,12 +66,17 @@ interface ReadyLine {
 
 function readyLine(child: ChildProcess, log: string[], errors: string[]): Promise<ReadyLine> {
   return new Promise((resolve, reject) => {
+    const late = setTimeout(() => child.kill('SIGKILL'), readyMsMax);
     createInterface({ input: child.stdout! }).on('line', (line) => {
       log.push(line);
-      if (line.includes('"msg":"ready"')) resolve(JSON.parse(line));
+      if (!line.includes('"msg":"ready"')) return;
+      clearTimeout(late);
+      resolve(JSON.parse(line));
     });
-    child.once('exit', (code) => {
-      reject(new Error(`The server ended with ${code} before it was ready:\n${[...log, ...errors].join('\n')}`));
+    child.once('exit', (code, signal) => {
+      clearTimeout(late);
+      const output = [...log, ...errors].join('\n');
+      reject(new Error(`The server ended with ${code ?? signal} before it was ready:\n${output}`));
     });
   });
 }

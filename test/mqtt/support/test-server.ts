@@ -40,7 +40,7 @@ export class TestServer {
       sessions: table,
       limits: { closeLingerMs: 200, ...limits },
     });
-    const port = await server.listenTcp({ host: '127.0.0.1', port: 0 });
+    const { port } = await server.listenTcp({ host: '127.0.0.1', port: 0 });
     return new TestServer(server, port, uplink, table);
   }
 
@@ -61,12 +61,13 @@ export class TestServer {
   }
 
   async mqtt(options: IClientOptions = {}): Promise<MqttClient> {
-    const client = await connectAsync(`mqtt://127.0.0.1:${this.port}`, { reconnectPeriod: 0, ...options });
+    const { protocol = 'mqtt', port = this.port, path = '' } = options;
+    const client = await connectAsync(`${protocol}://127.0.0.1:${port}${path}`, { reconnectPeriod: 0, ...options });
     this.#clients.push(client);
     return client;
   }
 
-  async stop(deadlineMs = 1000): Promise<void> {
+  async stop(deadlineMs = 100): Promise<void> {
     for (const client of this.#clients) client.end(true);
     for (const client of this.#raw) client.socket.destroy();
     await this.server.close(deadlineMs);

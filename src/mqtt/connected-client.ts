@@ -1,15 +1,10 @@
 import type { DeviceUplink } from '../bridge/uplink.ts';
 import type { BrokerClient } from './broker.ts';
-import {
-  acknowledgementForBroker,
-  connectForBroker,
-  disconnectForBroker,
-  subscribeForBroker,
-  unsubscribeForBroker,
-} from './broker-packets.ts';
+import { connectForBroker } from './broker-packets.ts';
 import { BrokerStream, type StreamOwner } from './broker-stream.ts';
 import type { ConnectPacket, Will } from './connect-packet.ts';
-import { checkFlags, packetName, packetTypes, readAcknowledgement, readDisconnect } from './control-packets.ts';
+import { ControlIntake } from './control-intake.ts';
+import { packetTypes } from './control-packets.ts';
 import type { CloseReason } from './counters.ts';
 import type { FrameReader } from './frame-reader.ts';
 import { Intake } from './intake.ts';
@@ -18,10 +13,9 @@ import type { MqttNode } from './node.ts';
 import type { Outbox } from './outbox.ts';
 import { Outlet } from './outlet.ts';
 import { PublishReader } from './publish-packet.ts';
-import { malformed, protocolError, Refusal, reasonCodes } from './refusal.ts';
-import { type Fit, pingresp } from './replies.ts';
+import { malformed, Refusal, reasonCodes } from './refusal.ts';
+import type { Fit } from './replies.ts';
 import type { Session } from './session.ts';
-import { readSubscribe, readUnsubscribe } from './subscribe-packet.ts';
 import { TopicCache } from './topic-cache.ts';
 
 /** The gate, as its client sees it. */
@@ -50,68 +44,83 @@ export interface ConnectedClientOptions {
 }
 
 /**
- * A client whose CONNECT was accepted: what its packets mean, and who deals with them. PUBLISH and PUBREL go to the
- * intake and PINGREQ is answered here; the rest goes to Aedes, in words of our own (`broker-packets.ts`). Packets take
- * effect in their order: after a SUBSCRIBE or UNSUBSCRIBE nothing is read until Aedes has answered it.
+ * A client whose CONNECT was accepted, from there to the end of its connection: its packets on their way in, what Aedes
+ * sends on its way out, and its silence.
  */
 export class ConnectedClient implements StreamOwner {
   readonly session: Session;
-  /** As the CONNECT said, until a DISCONNECT says otherwise. */
-  expirySeconds: number;
-  readonly #options: ConnectedClientOptions;
+  readonly fit: Fit;
   readonly #node: MqttNode;
-  readonly #version: ConnectPacket['version'];
+  readonly #host: ClientHost;
+  readonly #version: number;
   readonly #device: DeviceUplink;
-  readonly #intake: Intake;
-  readonly #publishes: PublishReader;
   readonly #stream = new BrokerStream(this);
   readonly #client: BrokerClient;
-  readonly #will: Will | undefined;
-  #greeted: (() => void) | undefined;
-  #over: Promise<void> | undefined;
-  #unanswered = false;
-  #leaving = false;
-  #closed = false;
+  readonly #intake: Intake;
+  readonly #control: ControlIntake;
+  readonly #publishes: PublishReader;
   readonly #outlet: Outlet;
   readonly #keepAlive: KeepAlive;
+  readonly #will: Will | undefined;
+  #introduction: Buffer | undefined; // the CONNECT that Aedes reads
+  #greeted: (() => void) | undefined;
+  #closed = false;
+  #over: Promise<void> | undefined;
 
   constructor(options: ConnectedClientOptions) {
-    const { node, packet, session } = options;
-    this.#options = options;
-    this.#node = node;
+    const { node, host, packet, session, fit, expirySeconds } = options;
+    const { version, keepAliveSeconds, will } = packet;
+    const { limits } = node;
+    const { clientId, kept } = session;
     this.session = session;
-    this.expirySeconds = options.expirySeconds;
-    this.#version = packet.version;
-    this.#will = packet.will && { ...packet.will, payload: Buffer.from(packet.will.payload) };
-    this.#device = node.uplink.open(session.clientId);
-    this.#client = node.broker.attach(this.#stream);
-    this.#intake = new Intake({ ...options, device: this.#device, client: this.#client, version: packet.version });
-    this.#keepAlive = new KeepAlive(packet.keepAliveSeconds, () => this.#onSilence());
+    this.fit = fit;
+    this.#node = node;
+    this.#host = host;
+    this.#version = version;
+    this.#will = will && { ...will, payload: Buffer.from(will.payload) };
+    this.#introduction = connectForBroker({ packet, clientId, kept, expirySeconds });
+    const stream = this.#stream;
+    const device = node.uplink.open(clientId);
+    const client = node.broker.attach(stream);
+    this.#device = device;
+    this.#client = client;
+    const intake = new Intake({ ...options, version, device, client });
+    this.#intake = intake;
+    this.#control = new ControlIntake({
+      ...options,
+      version,
+      limits,
+      stream,
+      client,
+      onRelease: (id) => intake.release(id),
+    });
+    this.#publishes = new PublishReader(new TopicCache(limits), version, limits.topicAliasMax);
     this.#outlet = new Outlet({
       ...options,
       onConnack: () => this.#greeted?.(),
       onAnswer: () => this.#onAnswer(),
-      onOverflow: () => options.host.abort('outbound_overflow'),
+      onOverflow: () => host.abort('outbound_overflow'),
     });
-    this.#publishes = new PublishReader(new TopicCache(node.limits), packet.version, node.limits.topicAliasMax);
+    this.#keepAlive = new KeepAlive(keepAliveSeconds, () => this.#onSilence(keepAliveSeconds));
+  }
+
+  /** How long the session outlives this connection. */
+  get expirySeconds(): number {
+    return this.#control.expirySeconds;
   }
 
   /** Introduces the client to Aedes. Resolves when the CONNACK is on its way, or the connection is over. */
   greet(): Promise<void> {
-    const { packet, session, expirySeconds } = this.#options;
     return new Promise((greeted) => {
       this.#greeted = greeted;
-      this.#stream.feed(connectForBroker({ packet, clientId: session.clientId, kept: session.kept, expirySeconds }));
+      if (this.#introduction) this.#stream.feed(this.#introduction);
+      this.#introduction = undefined;
     });
-  }
-
-  get fit(): Fit {
-    return this.#options.fit;
   }
 
   /** Whether the next packet may be taken. */
   get ready(): boolean {
-    return !this.#unanswered && !this.#closed && !this.#intake.full;
+    return !this.#control.unanswered && !this.#closed && !this.#intake.full;
   }
 
   /** Complete packets have come at `nowMs`. */
@@ -124,7 +133,7 @@ export class ConnectedClient implements StreamOwner {
   take(frame: FrameReader): void {
     if (frame.padded && this.#version === 5) throw malformed('The remaining length has more bytes than needed.');
     if (frame.header >> 4 === packetTypes.publish) this.#intake.publish(this.#publishes.read(frame));
-    else this.#takeControl(frame.header, frame.buffer.subarray(frame.start, frame.end));
+    else this.#control.take(frame.header, frame.buffer.subarray(frame.start, frame.end));
   }
 
   /** Resolves when every publish is acknowledged. */
@@ -153,10 +162,10 @@ export class ConnectedClient implements StreamOwner {
 
   brokerHungUp(): void {
     if (this.#closed) return;
-    if (this.#leaving) this.#options.host.close('client_disconnect');
+    if (this.#control.leaving) this.#host.close('client_disconnect');
     else {
       const message = 'The server could not go on with this connection. Connect again.';
-      this.#options.host.refuse(new Refusal(reasonCodes.serverUnavailable, message, 'internal_error'));
+      this.#host.refuse(new Refusal(reasonCodes.serverUnavailable, message, 'internal_error'));
     }
   }
 
@@ -173,76 +182,15 @@ export class ConnectedClient implements StreamOwner {
     });
   }
 
-  #takeControl(header: number, body: Buffer): void {
-    checkFlags(header);
-    const version = this.#version;
-    switch (header >> 4) {
-      case packetTypes.puback:
-      case packetTypes.pubrec:
-      case packetTypes.pubcomp:
-        this.#stream.feed(acknowledgementForBroker(header, readAcknowledgement(header, body, version)));
-        break;
-      case packetTypes.pubrel:
-        this.#intake.release(readAcknowledgement(header, body, version).packetId);
-        break;
-      case packetTypes.subscribe:
-        this.#subscribe(body);
-        break;
-      case packetTypes.unsubscribe:
-        this.#ask(unsubscribeForBroker(readUnsubscribe(body, version, this.#node.limits), version));
-        break;
-      case packetTypes.pingreq:
-        if (body.length > 0) throw malformed('PINGREQ: it has a body.');
-        this.#options.outbox.write(pingresp);
-        break;
-      case packetTypes.disconnect:
-        this.#leave(body);
-        break;
-      case packetTypes.connect:
-        throw protocolError('CONNECT: a second one on the same connection.'); // MQTT-3.1.0-2
-      default:
-        throw protocolError(`${packetName(header)} is not for a client to send here.`);
-    }
-  }
-
-  #subscribe(body: Buffer): void {
-    const { limits } = this.#node;
-    const packet = readSubscribe(body, this.#version, limits);
-    const filters = new Set([...Object.keys(this.#client.subscriptions), ...packet.filters]).size;
-    if (filters > limits.subscriptionsMax) {
-      const message = `That makes ${filters} subscriptions; ${limits.subscriptionsMax} are allowed. Use wildcards.`;
-      throw new Refusal(reasonCodes.quotaExceeded, message, 'subscription_limit');
-    }
-    this.#ask(subscribeForBroker(packet, this.#version));
-  }
-
-  #ask(packet: Buffer): void {
-    this.#unanswered = true;
-    this.#stream.feed(packet);
-  }
-
-  #leave(body: Buffer): void {
-    const { reasonCode, sessionExpirySeconds } = readDisconnect(body, this.#version);
-    if (sessionExpirySeconds !== undefined) {
-      if (this.#options.expirySeconds === 0 && sessionExpirySeconds > 0) {
-        throw protocolError('DISCONNECT: the session expiry was 0 in CONNECT and cannot be raised.'); // MQTT5 §3.14.2.2.2
-      }
-      this.expirySeconds = Math.min(sessionExpirySeconds, this.#node.limits.sessionExpirySecondsMax);
-    }
-    this.#leaving = true;
-    this.#stream.feed(disconnectForBroker(reasonCode, this.#version));
-  }
-
   #onAnswer(): void {
-    this.#unanswered = false;
+    this.#control.unanswered = false;
     // Not at once: Aedes may be in the middle of parsing, and its parser cannot be fed from within itself.
-    queueMicrotask(() => this.#options.host.resume());
+    queueMicrotask(() => this.#host.resume());
   }
 
-  #onSilence(): void {
-    if (!this.#options.host.listening) return; // it is us who do not hear
-    const { keepAliveSeconds } = this.#options.packet;
+  #onSilence(keepAliveSeconds: number): void {
+    if (!this.#host.listening) return; // it is us who do not hear
     const message = `No packet for one and a half times the keep alive of ${keepAliveSeconds} s.`;
-    this.#options.host.refuse(new Refusal(reasonCodes.keepAliveTimeout, message, 'keep_alive'));
+    this.#host.refuse(new Refusal(reasonCodes.keepAliveTimeout, message, 'keep_alive'));
   }
 }

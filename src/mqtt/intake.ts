@@ -8,10 +8,12 @@ import type { MqttNode } from './node.ts';
 import type { Outbox } from './outbox.ts';
 import type { Pending, PendingOwner } from './pending.ts';
 import type { Publish } from './publish-packet.ts';
+import { Qos0Intake } from './qos0-intake.ts';
 import { protocolError, Refusal, reasonCodes } from './refusal.ts';
 import { ackHeaders, type Fit } from './replies.ts';
 import type { Session } from './session.ts';
 import { idStates } from './unreleased-ids.ts';
+import { costOf, Window } from './window.ts';
 
 /** The gate, as its intake sees it. */
 export interface IntakeHost {
@@ -41,7 +43,7 @@ export interface IntakeOptions {
  *
  * Everything that will be acknowledged stands in one queue, and only its head may leave: acknowledgements of all kinds go
  * out in the order in which their packets came (I7), and none before its message is durable (I1). QoS 0 needs no place
- * in the queue: it goes to subscribers at once and to the store in the background.
+ * in the queue; see `Qos0Intake`.
  *
  * When the store does not take a message, its place in the queue is never cleared: nothing behind it is acknowledged,
  * nothing more is read, and when the oldest is `storeDeadlineMs` old the connection is closed, so that the client sends
@@ -60,16 +62,23 @@ export class Intake implements PendingOwner {
   readonly #node: MqttNode;
   readonly #acks: AckQueue;
   readonly #fanOut: FanOut;
-  #bytes = 0;
+  readonly #window: Window;
+  readonly #qos0: Qos0Intake;
   #held = false; // the store did not take a message
   #closed = false;
   #complained = false;
 
   constructor(options: IntakeOptions) {
-    const { node, outbox, fit } = options;
+    const { node, outbox, fit, device } = options;
     this.#options = options;
     this.#node = node;
-    this.#fanOut = new FanOut(node, options.client, options.session.clientId);
+    const fanOut = new FanOut(node, options.client, options.session.clientId);
+    const onRoom = () => this.#onRoom();
+    const window = new Window(node.limits, node.inflight, onRoom);
+    const complain = (error: unknown) => this.#complain(error);
+    this.#fanOut = fanOut;
+    this.#window = window;
+    this.#qos0 = new Qos0Intake({ node, device, fanOut, window, complain, onRoom });
     this.#acks = new AckQueue({
       outbox,
       fit,
@@ -83,18 +92,12 @@ export class Intake implements PendingOwner {
 
   /** Nothing more may be read until `resume` is called. */
   get full(): boolean {
-    const { limits, inflight } = this.#node;
-    if (this.#held || this.#acks.length >= limits.inflightMax || this.#bytes >= limits.inflightBytesMax) return true;
-    if (!inflight.spent || this.#acks.length === 0) return false;
-    inflight.whenRoom(this.#resume);
-    return true;
+    return this.#held || this.#window.full(this.#acks.length);
   }
-
-  readonly #resume = (): void => this.#options.host.resume();
 
   publish(publish: Publish): void {
     this.#node.counters.publishes[publish.qos]++;
-    if (publish.qos === 0) this.#publish0(publish);
+    if (publish.qos === 0) this.#qos0.publish(publish);
     else if (publish.qos === 1) this.#publish1(publish);
     else this.#publish2(publish);
   }
@@ -109,9 +112,9 @@ export class Intake implements PendingOwner {
     // A session from before a restart may hold ids that only the store remembers: for those "not found" would be wrong.
     const maybeStored = state === idStates.stored || (state === idStates.free && session.recalled);
     if (version === 5 && state === idStates.free && !maybeStored) pending.reasonCode = reasonCodes.packetIdNotFound;
-    if (maybeStored && session.kept)
+    if (maybeStored && session.kept) {
       this.#node.uplink.release(session.sessionId, packetId).then(pending.stored, pending.notStored);
-    else this.onStored(pending);
+    } else this.onStored(pending);
   }
 
   /** Resolves when nothing waits for its acknowledgement, or the connection is gone. */
@@ -122,16 +125,11 @@ export class Intake implements PendingOwner {
   /** The connection is gone. */
   close(): void {
     this.#closed = true;
-    this.#node.inflight.forget(this.#resume);
+    this.#window.close();
     this.#acks.close();
   }
 
   onStored(pending: Pending): void {
-    if (pending.ack === 0) {
-      this.#node.qos0Bytes -= pending.bytes;
-      this.#partDone(pending);
-      return;
-    }
     const { unreleased } = this.#options.session;
     if (pending.ack === ackHeaders.pubcomp) unreleased.settle(pending.packetId, idStates.free);
     else if (pending.first) unreleased.settle(pending.packetId, idStates.stored);
@@ -141,12 +139,6 @@ export class Intake implements PendingOwner {
   onNotStored(pending: Pending, error: unknown): void {
     this.#complain(error);
     pending.message = undefined;
-    if (pending.ack === 0) {
-      this.#node.counters.dropped.qos0_not_stored++;
-      this.#node.qos0Bytes -= pending.bytes;
-      this.#partDone(pending);
-      return;
-    }
     if (pending.first) this.#options.session.unreleased.settle(pending.packetId, idStates.free);
     if (this.#closed) this.#acks.due(pending);
     else if (isFinal(error) && pending.ack !== ackHeaders.pubcomp) this.#refuse(pending, error);
@@ -155,29 +147,8 @@ export class Intake implements PendingOwner {
 
   onFannedOut(pending: Pending, error: Error | null | undefined): void {
     if (error) this.#node.counters.dropped.fan_out_failed++;
-    if (pending.ack !== 0 && !pending.due) this.#acks.due(pending); // no route: acknowledged once subscribers have it
+    if (!pending.due) this.#acks.due(pending); // no route: acknowledged once subscribers have it
     this.#partDone(pending);
-  }
-
-  #publish0(publish: Publish): void {
-    const node = this.#node;
-    const bytes = costOf(publish);
-    const message = this.#fanOut.messageOf(publish);
-    let accepted: Promise<void> | undefined;
-    if (publish.known.routed !== false && node.qos0Bytes + bytes > node.limits.qos0BytesMax) {
-      node.counters.dropped.qos0_buffer_full++;
-    } else accepted = this.#accept(publish);
-    if (!accepted && !message) return;
-    const pending = node.pendings.take(this);
-    pending.ack = 0;
-    pending.bytes = bytes;
-    pending.parts = (accepted ? 1 : 0) + (message ? 1 : 0);
-    this.#bytes += bytes;
-    if (accepted) {
-      node.qos0Bytes += bytes;
-      accepted.then(pending.stored, pending.notStored);
-    }
-    if (message) this.#fanOut.send(pending, message);
   }
 
   #publish1(publish: Publish): void {
@@ -217,8 +188,7 @@ export class Intake implements PendingOwner {
     pending.bytes = bytes;
     pending.parts = 1; // its place in the queue
     pending.arrivedMs = this.nowMs;
-    this.#bytes += bytes;
-    this.#node.inflight.take(bytes);
+    this.#window.take(bytes);
     this.#acks.add(pending);
     return pending;
   }
@@ -245,10 +215,12 @@ export class Intake implements PendingOwner {
 
   #partDone(pending: Pending): void {
     if (--pending.parts > 0) return;
-    const { bytes, ack } = pending;
-    this.#bytes -= bytes;
+    this.#window.give(pending.bytes);
     this.#node.pendings.give(pending);
-    if (ack !== 0) this.#node.inflight.give(bytes);
+    this.#onRoom();
+  }
+
+  #onRoom(): void {
     if (!this.#closed) this.#options.host.resume();
   }
 
@@ -282,10 +254,6 @@ export class Intake implements PendingOwner {
     this.#complained = true;
     this.#node.logger.warn({ err: error, clientId: this.#options.session.clientId }, 'mqtt publish not stored');
   }
-}
-
-function costOf({ payload, topic }: Publish): number {
-  return payload.length + topic.length + publishOverheadBytes;
 }
 
 function isFinal(error: unknown): error is PubSubError {

@@ -20,7 +20,7 @@ export interface MqttLimits {
   readonly inflightMax: number;
   /** Their bytes, and those of QoS 0, with `publishOverheadBytes` for each; then the gate stops reading. */
   readonly inflightBytesMax: number;
-  /** Bytes of QoS 1 and 2 in flight on all connections, closed ones included; then each may have one publish and no more. */
+  /** Bytes in flight on all connections, closed ones included; then each may have one unacknowledged publish and no more. */
   readonly inflightTotalBytesMax: number;
   /** QoS 0 messages of all connections on their way to the store; past it they are not stored. */
   readonly qos0BytesMax: number;

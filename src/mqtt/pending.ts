@@ -15,7 +15,7 @@ export interface PendingOwner {
 export class Pending {
   next: Pending | undefined; // in the queue of acknowledgements, or in the pool
   owner: PendingOwner | undefined;
-  /** First byte of the acknowledgement; 0: QoS 0, none. */
+  /** First byte of the acknowledgement; without meaning under QoS 0, as is all that concerns the queue. */
   ack = 0;
   packetId = 0;
   /** MQTT 5 only; success otherwise. */

@@ -5,16 +5,19 @@ import type { Outcome, SubscriptionPartition } from '../store/store.ts';
 import type { Definition } from './definition.ts';
 import type { AckResult } from './pubsub.ts';
 
+interface Entry {
+  readonly ref: AckId;
+  /** Where it stood in the request. */
+  readonly position: number;
+}
+
 /** Ack ids of one request that go to the store together. */
 interface Group {
   readonly partition: number;
   readonly lastAttempt: boolean;
-  readonly refs: AckId[];
-  /** Where each stood in the request. */
-  readonly positions: number[];
+  readonly entries: Entry[];
 }
 
-/** @param lastAttempt the next delivery of these would be one too many for the dead-letter policy. */
 export type Settle = (
   at: SubscriptionPartition,
   refs: readonly AckId[],
@@ -23,38 +26,46 @@ export type Settle = (
 
 /**
  * Has the store settle what the ack ids stand for, and answers one result per id, in order.
+ * @param attemptsMax deliveries from the `attemptsMax`-th on are settled apart, as `lastAttempt`.
  * @throws INVALID_ARGUMENT no ack ids, a malformed one, one of another subscription: nothing was settled.
  */
 export async function settleAckIds(
   definition: Definition,
   ackIds: readonly string[],
   settle: Settle,
+  attemptsMax = Number.POSITIVE_INFINITY,
 ): Promise<AckResult[]> {
   const results: AckResult[] = new Array(ackIds.length);
   const { name, enableExactlyOnceDelivery: strict } = definition.subscription;
-  const settling = groups(definition, ackIds).map(async ({ partition, lastAttempt, refs, positions }) => {
+  const settling = groups(entriesOf(definition, ackIds), attemptsMax).map(async (group) => {
+    const { partition, lastAttempt, entries } = group;
+    const refs = entries.map(({ ref }) => ref);
     const outcomes = await settle({ subscription: name, partition }, refs, lastAttempt);
-    for (let i = 0; i < outcomes.length; i++) results[positions[i]!] = resultOf(outcomes[i]!, strict);
+    entries.forEach(({ position }, index) => {
+      results[position] = resultOf(outcomes[index]!, strict);
+    });
   });
   await Promise.all(settling);
   return results;
 }
 
-function groups(definition: Definition, ackIds: readonly string[]): Group[] {
+/** In the order of the log where that matters: an exactly-once ack must not come ahead of an earlier one of its key. */
+function entriesOf(definition: Definition, ackIds: readonly string[]): Entry[] {
   if (ackIds.length === 0) throw invalidArgument('The request has no ack ids; send at least one.');
-  const attemptsMax = definition.subscription.deadLetter?.deliveryAttemptsMax ?? Number.POSITIVE_INFINITY;
+  const entries = ackIds.map((text, position) => ({ ref: parseOwn(definition, text), position }));
+  if (definition.subscription.enableMessageOrdering) entries.sort((a, b) => a.ref.offset - b.ref.offset);
+  return entries;
+}
+
+function groups(entries: readonly Entry[], attemptsMax: number): Group[] {
   const byKey = new Map<number, Group>();
-  for (let position = 0; position < ackIds.length; position++) {
-    const ref = parseOwn(definition, ackIds[position]!);
-    const lastAttempt = ref.attempt >= attemptsMax;
-    const key = ref.partition * 2 + Number(lastAttempt);
-    let group = byKey.get(key);
-    if (!group) {
-      group = { partition: ref.partition, lastAttempt, refs: [], positions: [] };
-      byKey.set(key, group);
-    }
-    group.refs.push(ref);
-    group.positions.push(position);
+  for (const entry of entries) {
+    const { partition, attempt } = entry.ref;
+    const lastAttempt = attempt >= attemptsMax;
+    const key = partition * 2 + Number(lastAttempt);
+    const group = byKey.get(key);
+    if (group) group.entries.push(entry);
+    else byKey.set(key, { partition, lastAttempt, entries: [entry] });
   }
   return [...byKey.values()];
 }

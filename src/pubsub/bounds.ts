@@ -1,4 +1,4 @@
-import { dayMs, minuteMs, secondMs } from '../domain/duration.ts';
+import { minuteMs, secondMs } from '../domain/duration.ts';
 
 /** Every bound of the Pub/Sub core; the README's table explains the ones that operators may want to change. */
 export interface PubSubBounds {
@@ -60,6 +60,6 @@ export const defaultBounds: PubSubBounds = {
   deadLetterRetryMsMax: 10 * minuteMs,
   retentionSweepMs: 30 * secondMs,
   sweepPageSize: 1000,
-  dedupeSweepMs: dayMs / 24,
+  dedupeSweepMs: 60 * minuteMs,
   unreadTopicWarningsMax: 1000,
 };

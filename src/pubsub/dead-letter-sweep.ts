@@ -128,8 +128,7 @@ export class DeadLetterSweep {
   async #lookAtOne(name: string): Promise<void> {
     this.#lookAtMs.delete(name);
     const handle = await this.#parts.handles.get(name).catch(() => undefined); // deleted meanwhile
-    const { deadLetter, detached } = handle?.definition.subscription ?? {};
-    if (!handle || !deadLetter || detached || this.#closed) return;
+    if (!handle || handle.definition.subscription.detached) return;
     const pausedUntilMs = this.#parts.deadLetters.pausedUntilMs(handle);
     if (pausedUntilMs > this.#parts.clock()) this.#lookAt(name, pausedUntilMs);
     else for (const partition of handle.partitions) await this.#forwardFrom(handle, partition);
@@ -139,8 +138,11 @@ export class DeadLetterSweep {
     const { deadLetters, clock, bounds } = this.#parts;
     const wants: LeaseWants = { messagesMax: bounds.deadLettersMax, bytesMax: stepBytesMax, ackDeadlineMs: holdMs };
     for (let step = 0; step < stepsMax; step++) {
-      const attemptMin = handle.definition.subscription.deadLetter!.deliveryAttemptsMax + 1;
-      const { deliveries, nextDueMs } = await partition.leaseSpent(handle.definition, wants, attemptMin);
+      const { definition } = handle; // it may change between two steps
+      const { deadLetter } = definition.subscription;
+      if (!deadLetter || this.#closed) return;
+      const attemptMin = deadLetter.deliveryAttemptsMax + 1;
+      const { deliveries, nextDueMs } = await partition.leaseSpent(definition, wants, attemptMin);
       if (deliveries.length === 0) {
         if (nextDueMs !== undefined && nextDueMs > clock()) this.#lookAt(handle.name, nextDueMs);
         return;

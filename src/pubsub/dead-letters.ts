@@ -1,8 +1,9 @@
-import { deadLetterMessage, hasSpentAttempts } from '../domain/dead-letter.ts';
+import { type DeadLetterPolicy, deadLetterMessage, hasSpentAttempts } from '../domain/dead-letter.ts';
 import { decodeRecord, messageIdOf, type StoredMessage } from '../domain/message.ts';
 import type { Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { PubSubBounds } from './bounds.ts';
+import type { Definition } from './definition.ts';
 import type { Delivery } from './partition-leases.ts';
 import type { Publisher } from './publisher.ts';
 import type { SubscriptionHandle } from './subscription-handle.ts';
@@ -51,16 +52,23 @@ export class DeadLetters {
     return deliveries.filter((delivery) => !forwarded.has(delivery));
   }
 
-  /** Never rejects. @returns those that are in the dead letter topic now, and acked in the subscription */
+  /**
+   * Never rejects.
+   * @returns those that are in the dead letter topic now; if one of them could not be acked here it comes back, and is
+   *   recognised by its key
+   */
   async forward(handle: SubscriptionHandle, spent: readonly Delivery[]): Promise<readonly Delivery[]> {
-    if (this.pausedUntilMs(handle) > this.#parts.clock()) return [];
-    const published = await Promise.allSettled(spent.map((delivery) => this.#publish(handle, delivery)));
+    const { definition } = handle; // one and the same throughout: it may change while we wait
+    const policy = definition.subscription.deadLetter;
+    if (!policy || this.pausedUntilMs(handle) > this.#parts.clock()) return [];
+    const publishing = spent.map((delivery) => this.#publish(definition, policy, delivery));
+    const published = await Promise.allSettled(publishing);
     const failed = published.find((result) => result.status === 'rejected');
     if (failed) this.#pause(handle, failed.reason);
     else handle.deadLetterPause = undefined;
     const forwarded = spent.filter((_, index) => published[index]!.status === 'fulfilled');
     this.#forwarded += forwarded.length;
-    await this.#ack(handle, forwarded);
+    await this.#ack(definition, policy, forwarded);
     handle.pulls.wake(); // an ordering key may have come free
     return forwarded;
   }
@@ -70,24 +78,22 @@ export class DeadLetters {
     return deadLetterPause?.untilMs ?? 0;
   }
 
-  async #publish(handle: SubscriptionHandle, delivery: Delivery): Promise<void> {
-    const { subscription } = handle.definition;
-    const policy = subscription.deadLetter!;
-    const source = { subscription: subscription.name, policy, attempt: delivery.attempt };
+  async #publish(definition: Definition, policy: DeadLetterPolicy, delivery: Delivery): Promise<void> {
+    const source = { subscription: definition.subscription.name, policy, attempt: delivery.attempt };
     const message = deadLetterMessage(messageOf(delivery), source);
-    await this.#parts.publisher.republish(policy.topic, message, dedupeKey(handle, delivery));
+    await this.#parts.publisher.republish(policy.topic, message, dedupeKey(definition, delivery));
   }
 
   /** A key is let go only when the ack went through: else the message comes back, and must be recognised. */
-  async #ack(handle: SubscriptionHandle, forwarded: readonly Delivery[]): Promise<void> {
+  async #ack(definition: Definition, { topic }: DeadLetterPolicy, forwarded: readonly Delivery[]): Promise<void> {
     const { store, publisher, logger } = this.#parts;
-    const { name, deadLetter } = handle.definition.subscription;
+    const { name } = definition.subscription;
     const ackOne = async (delivery: Delivery) => {
       const at = { subscription: name, partition: delivery.partition };
       const [outcome] = await store.ack(at, [delivery], { strict: false });
       if (outcome !== 'ok') return;
       const { orderingKey } = decodeRecord(delivery.record);
-      await publisher.forget(dedupeKey(handle, delivery), { topic: deadLetter!.topic, orderingKey });
+      await publisher.forget(dedupeKey(definition, delivery), { topic, orderingKey });
     };
     for (const result of await Promise.allSettled(forwarded.map(ackOne))) {
       if (result.status === 'rejected') {
@@ -119,6 +125,6 @@ export function messageOf({ record, offset, partition, publishMs }: Delivery): S
 }
 
 /** The epoch is part of it: after a seek a message may rightly be dead-lettered a second time. */
-function dedupeKey(handle: SubscriptionHandle, { partition, epoch, offset }: Delivery): string {
-  return `dead-letter/${handle.definition.subscriptionId}/${partition}/${epoch}/${offset}`;
+function dedupeKey({ subscriptionId }: Definition, { partition, epoch, offset }: Delivery): string {
+  return `dead-letter/${subscriptionId}/${partition}/${epoch}/${offset}`;
 }

@@ -54,8 +54,8 @@ export function openPubSub({ store, clock, logger, limits, schedule = processSch
     sweepRetention: () => retention.sweepOnce(),
     sweepDeadLetters: () => subscriber.sweepDeadLetters(),
     async close() {
-      topicHandles.close();
       await Promise.all([subscriber.close(), retention.close()]);
+      topicHandles.close();
     },
   };
 }

@@ -118,9 +118,9 @@ function logFor(handle: TopicHandle, orderingKey: string, dedupe: string | undef
 
 /** FNV-1a over UTF-16 code units; it decides where keys live, so it must never change. */
 function hash(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
+  let state = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193);
+  return state >>> 0;
 }
 
 function encodeAll(messages: readonly Message[]): Buffer[] {

@@ -124,14 +124,14 @@ export class Subscriber implements Subscribe {
 
   /** A message on its last attempt does not rest before it goes to the dead letter topic. */
   async #nack({ name, definition, pulls }: SubscriptionHandle, ackIds: readonly string[]): Promise<AckResult[]> {
-    const { enableExactlyOnceDelivery: strict, retry } = definition.subscription;
+    const { enableExactlyOnceDelivery: strict, retry, deadLetter } = definition.subscription;
     let spent = false;
     const nack = (at: SubscriptionPartition, refs: readonly AckId[], lastAttempt: boolean) => {
       spent ||= lastAttempt;
       const options = { strict, retry: lastAttempt ? undefined : retry, counted: true };
       return this.#options.store.nack(at, refs, options);
     };
-    const results = await settleAckIds(definition, ackIds, nack);
+    const results = await settleAckIds(definition, ackIds, nack, deadLetter?.deliveryAttemptsMax);
     this.#nacked += ackIds.length;
     if (spent) this.#sweep.lookNow(name);
     pulls.wake();

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { RestClient } from '../support/rest-client.ts';
 import { type RunningServer, startServer } from '../support/start-server.ts';
 import { makeTempDirectory } from '../support/temp-directory.ts';
+import { startEmulator } from './emulator.ts';
 import { measureMemory } from './memory.ts';
 import { cpuSeconds } from './process-usage.ts';
 import { rawLmdbPuts } from './raw-lmdb.ts';
@@ -19,6 +20,8 @@ const payloadBytes = 128;
 const messages = flags.quick ? 50_000 : 500_000;
 /** Until the server's code is compiled: a server that runs for days is measured, not one that starts. */
 const warmUpMessages = 50_000;
+/** It is slow; more would only take longer. */
+const emulatorMessages = flags.quick ? 5_000 : 20_000;
 const pullSize = 1000;
 const subscription = 'bench';
 
@@ -81,6 +84,27 @@ function pipeline(): Promise<Measured> {
   });
 }
 
+/** The same pulls against Google's emulator, which keeps its messages in memory; published over REST. */
+async function emulatorPullAndAck(): Promise<Measured | undefined> {
+  const emulator = await startEmulator();
+  if (!emulator) return undefined;
+  try {
+    const rest = new RestClient(emulator.httpUrl);
+    await rest.createTopic('telemetry');
+    await rest.createSubscription(subscription, 'telemetry', { ackDeadlineSeconds: 600 });
+    const data = Buffer.alloc(payloadBytes, 'x').toString('base64');
+    const batch = Array.from({ length: pullSize }, () => ({ data }));
+    for (let sent = 0; sent < emulatorMessages; sent += pullSize) await rest.publish('telemetry', batch);
+    const startSeconds = cpuSeconds(emulator.pid);
+    const startMs = performance.now();
+    const latenciesMs = await drain(rest, emulatorMessages);
+    const seconds = (performance.now() - startMs) / 1000;
+    return { messages: emulatorMessages, seconds, latenciesMs, cpuSeconds: cpuSeconds(emulator.pid) - startSeconds };
+  } finally {
+    emulator.stop();
+  }
+}
+
 async function drain(rest: RestClient, count: number): Promise<number[]> {
   const latenciesMs: number[] = [];
   let acked = 0;
@@ -122,6 +146,9 @@ async function main(): Promise<void> {
   add('ingest QoS 1, 50 × window 20', await ingest(1));
   add('ingest QoS 2, 50 × window 20', await ingest(2));
   add('pull and ack over REST, 1,000 at a time', await pullAndAck());
+  const emulator = await emulatorPullAndAck();
+  if (emulator) add("Google's emulator: the same pulls, in memory", emulator);
+  else process.stderr.write("Google's emulator is not on this machine\n");
   add('pipeline: QoS 1 in, pull and ack out', await pipeline());
   const memory = await measureMemory(flags.quick ? 100_000 : 1_000_000, flags.quick ? 10_000 : 100_000);
   const method = methodOf(payloadBytes);

@@ -205,6 +205,22 @@ describe('dead lettering', () => {
     expect(textsOf(await deadLetters())).toEqual(['bad']);
   });
 
+  it('dead letter - I3: when the policy goes while messages are being moved, each is in one of the two places', async () => {
+    await policed();
+    await core.publisher.publish(
+      telemetry,
+      Array.from({ length: 250 }, (_, i) => messageOf(`bad${i}`)),
+    );
+    for (let i = 0; i < attempts; i++) await core.nack(await core.take(1000));
+    const { deadLetter: _gone, ...without } = await core.subscriptions.get(worker);
+    await Promise.all([core.sweepDeadLetters(), core.subscriptions.update(without, ['dead_letter_policy'])]);
+    await core.sweepDeadLetters();
+    const [stayed, moved] = [await core.take(1000), await core.take(1000, mourner)];
+    expect(new Set([...textsOf(stayed), ...textsOf(moved)]).size).toBe(250);
+    expect(stayed.length + moved.length).toBe(250);
+    expect(core.warnings).toEqual([]);
+  });
+
   it('dead letter - without a policy a message is tried until it is acked or past retention', async () => {
     await core.subscription({ messageRetentionMs: dayMs });
     await core.send(['bad']);

@@ -31,7 +31,8 @@ export class RestClient {
   }
 
   async #call(method: string, path: string, body: unknown): Promise<unknown> {
-    const response = await fetch(`${this.#project}/${path}`, { method, body: JSON.stringify(body) });
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(`${this.#project}/${path}`, { method, headers, body: JSON.stringify(body) });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response.json();
   }

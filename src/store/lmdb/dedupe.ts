@@ -1,5 +1,5 @@
 import type { Appended, LogRef } from '../store.ts';
-import { type Deduped, type Environment, staged } from './environment.ts';
+import { type Deduped, type Environment, staged, under } from './environment.ts';
 import type { GroupCommit } from './group-commit.ts';
 
 /**
@@ -10,13 +10,13 @@ export class Dedupe {
   readonly #env: Environment;
   readonly #commit: GroupCommit;
   readonly #inFlight = new Map<string, Promise<Appended>>();
-  /** Keys on disk, so that the usual "there are none" costs nothing. */
-  #count: number;
+  /** Whether any key may be on disk, so that looking for old ones usually costs nothing. */
+  #mayHold: boolean;
 
   constructor(env: Environment, commit: GroupCommit) {
     this.#env = env;
     this.#commit = commit;
-    this.#count = env.dedupe.getKeysCount();
+    this.#mayHold = env.dedupe.getKeysCount({ limit: 1 }) > 0;
   }
 
   /** Runs `append` unless the key is known; the first one's result then comes back as a duplicate. */
@@ -31,7 +31,9 @@ export class Dedupe {
     const appended = append().finally(() => this.#inFlight.delete(id));
     this.#inFlight.set(id, appended);
     appended.then(
-      () => this.#count++,
+      () => {
+        this.#mayHold = true;
+      },
       () => undefined,
     );
     return appended;
@@ -40,24 +42,26 @@ export class Dedupe {
   async forget(log: LogRef | undefined, keys: readonly string[]): Promise<void> {
     await this.#commit.exec(() => {
       for (const key of keys) {
-        if (log) this.#remove([key, log.topicId, log.partition]);
-        else for (const found of this.#env.dedupe.getKeys({ start: [key], end: [key, '\uffff'] })) this.#remove(found);
+        if (log) staged(this.#env.dedupe.remove([key, log.topicId, log.partition]));
+        else this.#stageForgetEverywhere(key);
       }
     });
+  }
+
+  #stageForgetEverywhere(key: string): void {
+    const range = under<[string, string, number]>([key]);
+    for (const found of this.#env.dedupe.getKeys(range)) staged(this.#env.dedupe.remove(found));
   }
 
   async forgetBefore(log: LogRef, beforeMs: number): Promise<void> {
-    if (this.#count === 0) return;
+    if (!this.#mayHold) return;
     await this.#commit.exec(() => {
+      this.#mayHold = false; // an append of this very commit sets it again when that is on disk
       for (const { key, value } of this.#env.dedupe.getRange({})) {
-        if (isOld(key, value, log, beforeMs)) this.#remove(key);
+        if (isOld(key, value, log, beforeMs)) staged(this.#env.dedupe.remove(key));
+        else this.#mayHold = true;
       }
     });
-  }
-
-  #remove(key: [string, string, number]): void {
-    staged(this.#env.dedupe.remove(key));
-    this.#count = Math.max(0, this.#count - 1);
   }
 }
 

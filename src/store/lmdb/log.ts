@@ -1,8 +1,9 @@
-import { type Batch, packedBytes, packRecords } from '../../domain/batch.ts';
+import { type Batch, packedBytes } from '../../domain/batch.ts';
 import { PubSubError } from '../../domain/errors.ts';
 import type { Appended, LogRef } from '../store.ts';
-import { type Environment, staged, under } from './environment.ts';
+import { type Environment, staged } from './environment.ts';
 import type { CommitPart, GroupCommit } from './group-commit.ts';
+import { StoredBatches } from './stored-batches.ts';
 
 export interface LogLimits {
   /** A batch is closed past this many bytes, so that reading one message never reads much more. */
@@ -22,9 +23,6 @@ interface Pending {
   firstOffset: number;
 }
 
-/** f64 publishMs, f64 bytes of the log before this batch, u32 count; the packed records follow. */
-const headerBytes = 20;
-
 /**
  * One partition's log. Appends wait in `#pending` until the next commit packs them, in order, into as few batches as
  * their size allows; offsets are given out when that commit is assembled and stand only when it is on disk.
@@ -32,6 +30,7 @@ const headerBytes = 20;
 export class Log implements CommitPart {
   readonly ref: LogRef;
   readonly #env: Environment;
+  readonly #batches: StoredBatches;
   readonly #commit: GroupCommit;
   readonly #clock: () => number;
   readonly #limits: LogLimits;
@@ -40,10 +39,10 @@ export class Log implements CommitPart {
   #pendingBytes = 0;
   #staged: Pending[] = [];
   #stagedEnd = { head: 1, lastMs: 0, totalBytes: 0 };
-  #head = 1;
-  #first = 1;
-  #lastMs = 0;
-  #totalBytes = 0;
+  #head: number;
+  #first: number;
+  #lastMs: number;
+  #totalBytes: number;
   /** The topic was deleted: what is here is still read, nothing comes. */
   retired = false;
   records = 0;
@@ -54,7 +53,13 @@ export class Log implements CommitPart {
     this.#commit = commit;
     this.#clock = clock;
     this.#limits = limits;
-    this.#load();
+    this.#batches = new StoredBatches(env, ref);
+    ({
+      first: this.#first,
+      head: this.#head,
+      lastMs: this.#lastMs,
+      totalBytes: this.#totalBytes,
+    } = this.#batches.ends());
   }
 
   /** The offset that the next append gets. */
@@ -68,7 +73,7 @@ export class Log implements CommitPart {
   }
 
   get bytes(): number {
-    return this.#totalBytes - this.#bytesBefore(this.#first);
+    return this.bytesFrom(this.#first);
   }
 
   append(records: readonly Uint8Array[], dedupe: string | undefined): Promise<Appended> {
@@ -107,7 +112,8 @@ export class Log implements CommitPart {
         head += append.records.length;
         if (append.dedupe !== undefined) this.#stageDedupe(append, publishMs);
       }
-      totalBytes += this.#stageBatch(appends, firstOffset, head - firstOffset, publishMs, totalBytes);
+      const records = appends.length === 1 ? appends[0]!.records : appends.flatMap((append) => append.records);
+      totalBytes += this.#batches.stageBatch(firstOffset, records, publishMs, totalBytes);
     }
     this.#stagedEnd = { head, lastMs: publishMs, totalBytes };
   }
@@ -133,16 +139,9 @@ export class Log implements CommitPart {
   }
 
   read(fromOffset: number, bytesMax: number): Batch[] {
-    const batches: Batch[] = [];
-    let bytes = 0;
-    const start = this.#key(this.#batchHolding(fromOffset) ?? fromOffset);
-    for (const { key, value } of this.#env.log.getRange({ start, end: this.#key(this.#head) })) {
-      const batch = readBatch(key[2], value);
-      batches.push(batch);
-      bytes += batch.bytes.length;
-      if (bytes >= bytesMax) break;
-    }
-    return batches;
+    if (fromOffset >= this.#head) return [];
+    const from = this.#batches.holding(Math.max(fromOffset, this.#first));
+    return this.#batches.read(from, this.#head, bytesMax);
   }
 
   /** First offset published at or after `timeMs`; the head when there is none. */
@@ -150,9 +149,9 @@ export class Log implements CommitPart {
     let low = this.#first;
     let high = this.#head;
     while (low < high) {
-      const key = this.#batchHolding(Math.floor((low + high) / 2))!;
-      const { publishMs, count } = this.#header(key);
-      if (publishMs >= timeMs) high = Math.max(key, low);
+      const key = this.#batches.holding(Math.floor((low + high) / 2));
+      const { publishMs, count } = this.#batches.header(key);
+      if (publishMs >= timeMs) high = key;
       else low = key + count;
     }
     return low;
@@ -160,14 +159,17 @@ export class Log implements CommitPart {
 
   /** When the message at `offset` was published; undefined past the head. */
   publishMsOf(offset: number): number | undefined {
-    if (offset >= this.#head) return undefined;
-    const key = this.#batchHolding(Math.max(offset, this.#first));
-    return key === undefined ? undefined : this.#header(key).publishMs;
+    if (this.#first >= this.#head || offset >= this.#head) return undefined;
+    return this.#batches.header(this.#batches.holding(Math.max(offset, this.#first))).publishMs;
   }
 
   /** Packed bytes from `offset` to the head, taking the messages of its batch as equally large. */
   bytesFrom(offset: number): number {
-    return this.#totalBytes - this.#bytesBefore(offset);
+    if (this.#first >= this.#head || offset >= this.#head) return 0;
+    const from = Math.max(offset, this.#first);
+    const key = this.#batches.holding(from);
+    const { bytesBefore, bytes, count } = this.#batches.header(key);
+    return this.#totalBytes - bytesBefore - Math.floor((bytes * (from - key)) / count);
   }
 
   /**
@@ -177,39 +179,17 @@ export class Log implements CommitPart {
   stageTrim(beforeOffset: number, batchesMax: number): number {
     let first = this.#first; // always the start of a batch
     for (let batches = 0; batches < batchesMax && first < this.#head; batches++) {
-      const end = first + this.#header(first).count;
+      const end = first + this.#batches.header(first).count;
       if (end > beforeOffset) break;
-      staged(this.#env.log.remove(this.#key(first)));
+      this.#batches.stageRemoval(first);
       first = end;
     }
-    this.#stageFacts();
+    this.#batches.stageEnds({ first, head: this.#head, lastMs: this.#lastMs, totalBytes: this.#totalBytes });
     return first;
   }
 
   trimmed(first: number): void {
     this.#first = first;
-  }
-
-  /** Keeps the head when no batch is left that tells it. */
-  #stageFacts(): void {
-    const facts: LogFacts = { head: this.#head, lastMs: this.#lastMs, totalBytes: this.#totalBytes };
-    staged(this.#env.meta.put(['log', this.ref.topicId, this.ref.partition], facts));
-  }
-
-  #load(): void {
-    const { topicId, partition } = this.ref;
-    const range = under<[string, number, number]>([topicId, partition]);
-    const facts = this.#env.meta.get(['log', topicId, partition]) as LogFacts | undefined;
-    if (facts) ({ head: this.#head, lastMs: this.#lastMs, totalBytes: this.#totalBytes } = facts);
-    const [last] = this.#env.log.getKeys({ start: range.end, end: range.start, reverse: true, limit: 1 });
-    const [first] = this.#env.log.getKeys({ ...range, limit: 1 });
-    if (last && last[2] >= this.#head) {
-      const header = this.#header(last[2]);
-      this.#head = last[2] + header.count;
-      this.#lastMs = header.publishMs;
-      this.#totalBytes = header.bytesBefore + header.bytes;
-    }
-    this.#first = first ? first[2] : this.#head;
   }
 
   #takePending(): Pending[] {
@@ -238,70 +218,9 @@ export class Log implements CommitPart {
     if (batch.length > 0) yield batch;
   }
 
-  #stageBatch(
-    appends: readonly Pending[],
-    firstOffset: number,
-    count: number,
-    publishMs: number,
-    before: number,
-  ): number {
-    const records = appends.length === 1 ? appends[0]!.records : appends.flatMap((append) => append.records);
-    const value = packRecords(records, headerBytes);
-    value.writeDoubleBE(publishMs, 0);
-    value.writeDoubleBE(before, 8);
-    value.writeUInt32BE(count, 16);
-    staged(this.#env.log.put(this.#key(firstOffset), value));
-    return value.length - headerBytes;
-  }
-
   #stageDedupe({ dedupe, firstOffset }: Pending, publishMs: number): void {
     const { topicId, partition } = this.ref;
     const writtenMs = this.#clock();
     staged(this.#env.dedupe.put([dedupe!, topicId, partition], { firstOffset, publishMs, writtenMs }));
   }
-
-  #key(offset: number): [string, number, number] {
-    return [this.ref.topicId, this.ref.partition, offset];
-  }
-
-  /** First offset of the batch that holds `offset`, if it is kept. */
-  #batchHolding(offset: number): number | undefined {
-    if (offset < this.#first || offset >= this.#head) return undefined;
-    const range = { start: this.#key(offset), end: this.#key(0), reverse: true, limit: 1 };
-    for (const key of this.#env.log.getKeys(range)) return key[2];
-    return undefined;
-  }
-
-  #bytesBefore(offset: number): number {
-    const key = this.#batchHolding(offset);
-    if (key === undefined) return this.#totalBytes;
-    const { bytesBefore, bytes, count } = this.#header(key);
-    return bytesBefore + Math.floor((bytes * (offset - key)) / count);
-  }
-
-  #header(key: number): { publishMs: number; bytesBefore: number; count: number; bytes: number } {
-    const value = this.#env.log.getBinaryFast(this.#key(key))!;
-    const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
-    return {
-      publishMs: view.getFloat64(0),
-      bytesBefore: view.getFloat64(8),
-      count: view.getUint32(16),
-      bytes: value.length - headerBytes,
-    };
-  }
-}
-
-interface LogFacts {
-  readonly head: number;
-  readonly lastMs: number;
-  readonly totalBytes: number;
-}
-
-function readBatch(firstOffset: number, value: Buffer): Batch {
-  return {
-    firstOffset,
-    count: value.readUInt32BE(16),
-    publishMs: value.readDoubleBE(0),
-    bytes: value.subarray(headerBytes),
-  };
 }

@@ -234,9 +234,12 @@ export class Oracle {
   #takeOver(block: LeasedBlock, ackDeadlineMs: number, nowMs: number): void {
     const granted = new Set(block.offsets);
     for (const offset of block.offsets) {
-      for (const later of this.#laterInRun(this.#messages.get(offset)!)) {
+      const message = this.#messages.get(offset)!;
+      for (const later of this.#laterInRun(message)) {
         if (!granted.has(later.offset)) this.#giveBack(later, nowMs, false, hasExpired(later, nowMs));
       }
+      // What came back of the lane and did not fit goes out as soon as these are settled.
+      for (const other of this.#lane(message)) if (other.state === 'back') other.dueMs = Math.min(other.dueMs, nowMs);
     }
     block.offsets.forEach((offset, index) => {
       const message = this.#messages.get(offset)!;

@@ -61,8 +61,11 @@ export class GroupCommit {
     return this.#waiting.size;
   }
 
-  /** Runs `stage` in the next commit; resolves with its result once that is on disk. */
-  exec<T>(stage: () => T): Promise<T> {
+  /**
+   * Runs `stage` in the next commit; resolves with its result once that is on disk.
+   * @param applied called first, before anybody else learns of the commit: for what memory knows of the disk
+   */
+  exec<T>(stage: () => T, applied: (value: T) => void = () => undefined): Promise<T> {
     return new Promise((resolve, reject) => {
       let outcome: { value: T } | { thrown: unknown };
       this.enlist({
@@ -73,7 +76,11 @@ export class GroupCommit {
             outcome = { thrown };
           }
         },
-        committed: () => ('value' in outcome ? resolve(outcome.value) : reject(outcome.thrown)),
+        committed: () => {
+          if ('thrown' in outcome) return reject(outcome.thrown);
+          applied(outcome.value);
+          resolve(outcome.value);
+        },
         failed: reject,
       });
     });

@@ -2,9 +2,6 @@ import { mkdirSync, statfsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Batch } from '../../domain/batch.ts';
 import { PubSubError } from '../../domain/errors.ts';
-import type { Snapshot } from '../../domain/snapshot.ts';
-import type { Subscription } from '../../domain/subscription.ts';
-import type { Topic } from '../../domain/topic.ts';
 import type {
   Appended,
   LeaseGrant,
@@ -13,26 +10,21 @@ import type {
   LogRef,
   NackOptions,
   Outcome,
-  Page,
-  PageRequest,
   SettleOptions,
   Store,
   StoreCounters,
-  StoredSnapshot,
-  StoredSubscription,
-  StoredTopic,
   StoreHealth,
   SubscriptionPartition,
   SubscriptionStats,
   Table,
   Watermarks,
 } from '../store.ts';
-import { stageReplacement } from './acked-store.ts';
 import { Catalog, type SnapshotRecord } from './catalog.ts';
 import { type DataLock, lockDataDirectory } from './data-lock.ts';
 import { Dedupe } from './dedupe.ts';
 import { type Environment, openEnvironment, staged } from './environment.ts';
 import { type CommitLimits, GroupCommit } from './group-commit.ts';
+import { LmdbAdmin } from './lmdb-admin.ts';
 import { type PartitionLimits, Partitions } from './partitions.ts';
 import { LmdbTable } from './table.ts';
 
@@ -72,114 +64,26 @@ export async function openLmdbStore(
   }
 }
 
-class LmdbStore implements Store {
+class LmdbStore extends LmdbAdmin implements Store {
   readonly #directory: string;
   readonly #lock: DataLock;
-  readonly #env: Environment;
-  readonly #clock: () => number;
-  readonly #commit: GroupCommit;
-  readonly #catalog: Catalog;
-  readonly #partitions: Partitions;
   readonly #dedupe: Dedupe;
-  readonly #changed = new Set<(name: string) => void>();
-  #catalogTurn: Promise<unknown> = Promise.resolve();
-  #closed = false;
 
   constructor(directory: string, lock: DataLock, env: Environment, clock: () => number, limits: LmdbLimits) {
+    const commit = new GroupCommit((stage) => env.root.batch(stage), limits);
+    const catalog = new Catalog(env);
+    const partitions = new Partitions(env, catalog, commit, clock, limits, nextLife(env));
+    super(env, clock, commit, catalog, partitions);
     this.#directory = directory;
     this.#lock = lock;
-    this.#env = env;
-    this.#clock = clock;
-    this.#commit = new GroupCommit((stage) => env.root.batch(stage), limits);
-    this.#catalog = new Catalog(env);
-    this.#dedupe = new Dedupe(env, this.#commit);
-    this.#partitions = new Partitions(env, this.#catalog, this.#commit, clock, limits, nextLife(env));
-  }
-
-  // Topics.
-
-  createTopic(topic: Topic, partitions = 1): Promise<StoredTopic> {
-    return this.#changeCatalog([topic.name], () => this.#catalog.stageTopic(topic, partitions));
-  }
-
-  updateTopic(topic: Topic): Promise<void> {
-    return this.#changeCatalog([topic.name], () => this.#catalog.stageTopicUpdate(topic));
-  }
-
-  async deleteTopic(name: string): Promise<void> {
-    const stored = this.#catalog.topic(name);
-    const subscriptions = stored ? this.#catalog.subscriptionsOf(stored.topicId) : [];
-    await this.#changeCatalog([name, ...subscriptions], () => this.#catalog.stageTopicDeletion(name));
-    if (stored) this.#partitions.retireLogs(stored.topicId);
-  }
-
-  async topic(name: string): Promise<StoredTopic | undefined> {
-    return this.#catalog.topic(name);
-  }
-
-  async listTopics(page: PageRequest): Promise<Page<StoredTopic>> {
-    return this.#catalog.listTopics(page);
-  }
-
-  async listLogs(): Promise<readonly LogRef[]> {
-    const logs: LogRef[] = [];
-    for (const { topicId, partitions } of this.#catalog.logs()) {
-      for (let partition = 0; partition < partitions; partition++) logs.push({ topicId, partition });
-    }
-    return logs;
-  }
-
-  // Subscriptions.
-
-  createSubscription(subscription: Subscription): Promise<StoredSubscription> {
-    return this.#changeCatalog([subscription.name], () => {
-      const stored = this.#catalog.stageSubscription(subscription, this.#clock());
-      for (let partition = 0; partition < stored.partitions; partition++) {
-        const watermark = this.#partitions.log({ topicId: stored.topicId, partition }).head;
-        staged(this.#env.progress.put([stored.subscriptionId, partition], { watermark, epoch: 0 }));
-      }
-      return stored;
-    });
-  }
-
-  async updateSubscription(subscription: Subscription): Promise<void> {
-    const { name } = subscription;
-    await this.#changeCatalog([name], () => this.#catalog.stageSubscriptionUpdate(name, { subscription }));
-  }
-
-  async touchSubscription(name: string, activeMs: number): Promise<void> {
-    await this.#changeCatalog([], () => this.#catalog.stageSubscriptionUpdate(name, { activeMs }));
-  }
-
-  async deleteSubscription(name: string): Promise<void> {
-    const removal = this.#changeCatalog([name], () => {
-      this.#catalog.stageSubscriptionDeletion(name);
-      for (const delivery of this.#partitions.deliveries(name)) delivery.stageRemoval();
-    });
-    await removal.finally(() => this.#partitions.forgetDeliveries(name));
-  }
-
-  async subscription(name: string): Promise<StoredSubscription | undefined> {
-    return this.#catalog.subscription(name);
-  }
-
-  async listSubscriptions(page: PageRequest): Promise<Page<StoredSubscription>> {
-    return this.#catalog.listSubscriptions(page);
-  }
-
-  async subscriptionsOfTopic(topicId: string): Promise<readonly string[]> {
-    return this.#catalog.subscriptionsOf(topicId);
-  }
-
-  async snapshotsOfTopic(topicId: string): Promise<readonly string[]> {
-    return this.#catalog.snapshotsOf(topicId);
+    this.#dedupe = new Dedupe(env, commit);
   }
 
   // The log.
 
   async append(ref: LogRef, records: readonly Uint8Array[], dedupe?: string): Promise<Appended> {
-    this.#mustBeOpen();
-    const log = this.#partitions.log(ref);
+    this.mustBeOpen();
+    const log = this.partitions.log(ref);
     return dedupe === undefined
       ? log.append(records, undefined)
       : this.#dedupe.once(ref, dedupe, () => log.append(records, dedupe));
@@ -194,46 +98,49 @@ class LmdbStore implements Store {
   }
 
   async read(log: LogRef, fromOffset: number, bytesMax: number): Promise<readonly Batch[]> {
-    return this.#partitions.log(log).read(fromOffset, bytesMax);
+    return this.partitions.log(log).read(fromOffset, bytesMax);
   }
 
   async offsetAt(log: LogRef, timeMs: number): Promise<number> {
-    return this.#partitions.log(log).offsetAt(timeMs);
+    return this.partitions.log(log).offsetAt(timeMs);
   }
 
   async trim(ref: LogRef, beforeOffset: number): Promise<void> {
-    const log = this.#partitions.log(ref);
+    const log = this.partitions.log(ref);
     for (let before = -1; before !== log.first; ) {
       before = log.first;
-      log.trimmed(await this.#commit.exec(() => log.stageTrim(beforeOffset, trimBatchesMax)));
+      await this.commit.exec(
+        () => log.stageTrim(beforeOffset, trimBatchesMax),
+        (first) => log.trimmed(first),
+      );
     }
     await this.#dropOrphan(ref.topicId);
   }
 
   async watermarks(ref: LogRef): Promise<Watermarks> {
-    const log = this.#partitions.log(ref);
-    const subscriptions = this.#catalog.subscriptionsOf(ref.topicId).map((name) => {
-      return { name, firstUnacked: this.#partitions.delivery({ subscription: name, ...ref }).firstUnacked };
+    const log = this.partitions.log(ref);
+    const subscriptions = this.catalog.subscriptionsOf(ref.topicId).map((name) => {
+      return { name, firstUnacked: this.partitions.delivery({ subscription: name, ...ref }).firstUnacked };
     });
-    const snapshots = this.#catalog.snapshotsOf(ref.topicId).map((name) => {
-      const { snapshotId } = this.#catalog.snapshot(name)!;
-      return { name, firstUnacked: this.#env.progress.get([snapshotId, ref.partition])!.watermark };
+    const snapshots = this.catalog.snapshotsOf(ref.topicId).map((name) => {
+      const { snapshotId } = this.catalog.snapshot(name)!;
+      return { name, firstUnacked: this.env.progress.get([snapshotId, ref.partition])!.watermark };
     });
     return { first: log.first, head: log.head, bytes: log.bytes, subscriptions, snapshots };
   }
 
   onWake(log: LogRef, wake: () => void): () => void {
-    return this.#partitions.log(log).onWake(wake);
+    return this.partitions.log(log).onWake(wake);
   }
 
   // Delivery.
 
   async lease(subscription: SubscriptionPartition, request: LeaseRequest): Promise<LeaseGrant> {
-    return this.#partitions.delivery(subscription).lease(request);
+    return this.partitions.delivery(subscription).lease(request);
   }
 
   async ack(at: SubscriptionPartition, refs: readonly LeaseRef[], options: SettleOptions): Promise<Outcome[]> {
-    return this.#partitions.delivery(at).ack(refs, options);
+    return this.partitions.delivery(at).ack(refs, options);
   }
 
   async modifyDeadline(
@@ -242,23 +149,23 @@ class LmdbStore implements Store {
     ackDeadlineMs: number,
     options: SettleOptions,
   ): Promise<Outcome[]> {
-    return this.#partitions.delivery(at).modifyDeadline(refs, ackDeadlineMs, options);
+    return this.partitions.delivery(at).modifyDeadline(refs, ackDeadlineMs, options);
   }
 
   async nack(at: SubscriptionPartition, refs: readonly LeaseRef[], options: NackOptions): Promise<Outcome[]> {
-    return this.#partitions.delivery(at).nack(refs, options);
+    return this.partitions.delivery(at).nack(refs, options);
   }
 
   async seek(subscription: SubscriptionPartition, offset: number): Promise<void> {
-    await this.#partitions.delivery(subscription).seek(offset);
+    await this.partitions.delivery(subscription).seek(offset);
   }
 
   async skipTo(subscription: SubscriptionPartition, offset: number): Promise<void> {
-    await this.#partitions.delivery(subscription).skipTo(offset);
+    await this.partitions.delivery(subscription).skipTo(offset);
   }
 
   async stats(subscription: string): Promise<SubscriptionStats> {
-    const deliveries = this.#partitions.deliveries(subscription);
+    const deliveries = this.partitions.deliveries(subscription);
     const oldest = deliveries.flatMap(({ oldestUnackedMs }) => oldestUnackedMs ?? []);
     return {
       backlog: sum(deliveries.map(({ backlog }) => backlog)),
@@ -270,39 +177,8 @@ class LmdbStore implements Store {
 
   // Snapshots.
 
-  createSnapshot(snapshot: Snapshot, subscription: string): Promise<StoredSnapshot> {
-    return this.#changeCatalog([], () => {
-      const deliveries = this.#partitions.deliveries(subscription);
-      const { topicId } = this.#catalog.subscription(subscription)!;
-      const record = this.#catalog.stageSnapshot(snapshot, topicId, deliveries.length);
-      for (const delivery of deliveries) delivery.stageCopy(record.snapshotId);
-      return record;
-    });
-  }
-
-  updateSnapshot(snapshot: Snapshot): Promise<void> {
-    return this.#changeCatalog([], () => this.#catalog.stageSnapshotUpdate(snapshot));
-  }
-
-  async deleteSnapshot(name: string): Promise<void> {
-    await this.#changeCatalog([], () => {
-      const { snapshotId, partitions } = this.#catalog.stageSnapshotDeletion(name);
-      for (let partition = 0; partition < partitions; partition++) {
-        stageReplacement(this.#env, snapshotId, partition, undefined, 0);
-      }
-    });
-  }
-
-  async snapshot(name: string): Promise<StoredSnapshot | undefined> {
-    return this.#catalog.snapshot(name);
-  }
-
-  async listSnapshots(page: PageRequest): Promise<Page<StoredSnapshot>> {
-    return this.#catalog.listSnapshots(page);
-  }
-
   async seekSnapshot(subscription: string, snapshot: string): Promise<void> {
-    const deliveries = this.#partitions.deliveries(subscription);
+    const deliveries = this.partitions.deliveries(subscription);
     const record = this.#snapshotFor(subscription, snapshot);
     await Promise.all(deliveries.map((delivery) => delivery.restore(record.snapshotId)));
   }
@@ -310,21 +186,15 @@ class LmdbStore implements Store {
   // The rest.
 
   table<T>(name: string): Table<T> {
-    return new LmdbTable<T>(name, this.#env, this.#commit);
-  }
-
-  onCatalogChange(changed: (name: string) => void): () => void {
-    const own = (name: string) => changed(name);
-    this.#changed.add(own);
-    return () => this.#changed.delete(own);
+    return new LmdbTable<T>(name, this.env, this.commit);
   }
 
   async health(): Promise<StoreHealth> {
     const durability = 'fsynced: an acknowledged message is on disk and survives a power cut';
     try {
-      this.#mustBeOpen();
-      await this.#commit.exec(() => staged(this.#env.meta.put(['health'], this.#clock())));
-      if (this.#commit.failing) throw this.#commit.failing;
+      this.mustBeOpen();
+      await this.commit.exec(() => staged(this.env.meta.put(['health'], this.clock())));
+      if (this.commit.failing) throw this.commit.failing;
       return { writable: true, durability };
     } catch (error) {
       return { writable: false, durability, problem: this.#problem(error as Error) };
@@ -341,59 +211,43 @@ class LmdbStore implements Store {
 
   counters(): StoreCounters {
     return {
-      commits: this.#commit.commits,
-      commitFailures: this.#commit.failures,
-      records: sum(this.#partitions.openLogs().map(({ records }) => records)),
-      queued: this.#commit.waiting,
-      commitMs: this.#commit.totalMs,
-      leaseLimits: sum(this.#partitions.openDeliveries().map(({ limitHits }) => limitHits)),
+      commits: this.commit.commits,
+      commitFailures: this.commit.failures,
+      records: sum(this.partitions.openLogs().map(({ records }) => records)),
+      queued: this.commit.waiting,
+      commitMs: this.commit.totalMs,
+      leaseLimits: sum(this.partitions.openDeliveries().map(({ limitHits }) => limitHits)),
       bytesOnDisk: statSync(join(this.#directory, 'headwater.mdb')).size,
     };
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.#commit.drain();
-    await this.#env.root.close();
+    if (this.closed) return;
+    this.closed = true;
+    await this.commit.drain();
+    await this.env.root.close();
     await this.#lock.release();
   }
 
-  /** One catalogue change per commit: its checks see everything that was written before. */
-  #changeCatalog<T>(names: readonly string[], stage: () => T): Promise<T> {
-    const change = this.#catalogTurn.then(async () => {
-      this.#mustBeOpen();
-      const made = await this.#commit.exec(stage);
-      for (const name of names) for (const changed of this.#changed) changed(name);
-      return made;
-    });
-    this.#catalogTurn = change.catch(() => undefined);
-    return change;
-  }
-
   #snapshotFor(subscription: string, snapshot: string): SnapshotRecord {
-    const record = this.#catalog.snapshot(snapshot);
+    const record = this.catalog.snapshot(snapshot);
     if (!record) throw new PubSubError('NOT_FOUND', `There is no snapshot ${snapshot}.`);
-    if (record.topicId === this.#catalog.subscription(subscription)!.topicId) return record;
+    if (record.topicId === this.catalog.subscription(subscription)!.topicId) return record;
     const text = `The snapshot ${snapshot} is of another topic than ${subscription}; seek to one of its own topic.`;
     throw new PubSubError('FAILED_PRECONDITION', text);
   }
 
   /** A deleted topic's log goes when its last reader has gone and the retention sweep has emptied it. */
   async #dropOrphan(topicId: string): Promise<void> {
-    if (!this.#catalog.isOrphan(topicId)) return;
-    if (this.#catalog.subscriptionsOf(topicId).length + this.#catalog.snapshotsOf(topicId).length > 0) return;
-    const logs = this.#partitions.openLogs().filter((log) => log.ref.topicId === topicId);
+    if (!this.catalog.isOrphan(topicId)) return;
+    if (this.catalog.subscriptionsOf(topicId).length + this.catalog.snapshotsOf(topicId).length > 0) return;
+    const logs = this.partitions.openLogs().filter((log) => log.ref.topicId === topicId);
     if (logs.some((log) => log.first < log.head)) return;
-    await this.#changeCatalog([], () => {
-      this.#catalog.stageOrphanRemoval(topicId);
-      for (const { ref } of logs) staged(this.#env.meta.remove(['log', ref.topicId, ref.partition]));
+    await this.changeCatalog([], () => {
+      this.catalog.stageOrphanRemoval(topicId);
+      for (const { ref } of logs) staged(this.env.meta.remove(['log', ref.topicId, ref.partition]));
     });
-    this.#partitions.forgetLogs(topicId);
-  }
-
-  #mustBeOpen(): void {
-    if (this.#closed) throw new PubSubError('UNAVAILABLE', 'Headwater is stopping; try again in a moment.');
+    this.partitions.forgetLogs(topicId);
   }
 }
 

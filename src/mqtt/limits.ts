@@ -59,7 +59,7 @@ export const defaultMqttLimits: MqttLimits = {
   topicLevelsMax: 100,
   topicAliasMax: 16,
   inflightMax: 32,
-  inflightBytesMax: 1_048_576,
+  inflightBytesMax: 131_072,
   inflightTotalBytesMax: 256 * 1_048_576,
   qos0BytesMax: 64 * 1_048_576,
   storeDeadlineMs: 5000,

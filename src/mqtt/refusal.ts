@@ -4,6 +4,7 @@ import type { CloseReason } from './counters.ts';
 export const reasonCodes = {
   success: 0x00,
   disconnectWithWill: 0x04,
+  unspecifiedError: 0x80,
   malformedPacket: 0x81,
   protocolError: 0x82,
   implementationSpecific: 0x83,

@@ -45,7 +45,8 @@ export function connackRefusal(version: number, code: ReasonCode, message: strin
 /** MQTT5 §3.14; before MQTT 5 a server has no such packet. @returns undefined then. */
 export function disconnect(version: number, code: ReasonCode, message: string, fit: Fit): Buffer | undefined {
   if (version < 5) return undefined;
-  return fitting(fit, packet(0xe0, [Buffer.of(code), block([reason(message)])]), packet(0xe0, [Buffer.of(code)]));
+  const told = code === reasonCodes.serverUnavailable ? reasonCodes.unspecifiedError : code; // 0x88 is for CONNACK only
+  return fitting(fit, packet(0xe0, [Buffer.of(told), block([reason(message)])]), packet(0xe0, [Buffer.of(told)]));
 }
 
 /** What an MQTT 5 client takes; bounds the reason strings sent to it. */

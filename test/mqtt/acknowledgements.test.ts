@@ -286,4 +286,13 @@ describe('mqtt acknowledgements', () => {
     const answers = ['20020000', 'b0020001', '9003000200', 'b0020003', '9003000401', 'd000'];
     expect(await client.take(6)).toEqual(answers);
   });
+
+  it('messages of many topics, of the same length too, keep their topics', async () => {
+    await start();
+    const client = await server.rawConnected('a');
+    const topics = Array.from({ length: 300 }, (_, n) => `devices/a/${n % 100}`);
+    for (const [index, topic] of topics.entries()) client.send(publish(topic, { qos: 1, id: index + 1 }));
+    await client.take(300);
+    expect(server.uplink.accepted.map(({ topic }) => topic)).toEqual(topics);
+  });
 });

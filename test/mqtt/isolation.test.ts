@@ -94,15 +94,16 @@ describe('mqtt - one client never harms another', () => {
     server.uplink.decide = ({ fail }) => fail(refusal);
     const client = await server.rawConnected('a', { version: 5 });
     client.socket.pause();
+    const message = { qos: 1, payload: Buffer.alloc(4000), properties: '' } as const;
     const burst = Buffer.concat(
-      Array.from({ length: 500 }, (_, n) => publish('devices/a/events', { qos: 1, id: n + 1, properties: '' })),
+      Array.from({ length: 50 }, (_, n) => publish('devices/a/events', { ...message, id: n + 1 })),
     );
     let sent = 0;
     for (let idle = 0, before = 0; idle < 200; idle = server.server.counters().pubacks === before ? idle + 1 : 0) {
       before = server.server.counters().pubacks;
       if (client.socket.writableLength === 0) {
         client.socket.write(burst);
-        sent += 500;
+        sent += 50;
       }
       await turn();
     }
@@ -175,6 +176,17 @@ describe('mqtt - one client never harms another', () => {
     busy.send(pingreq);
     expect(await busy.take(1)).toEqual(['d000']);
     expect(server.server.counters().closed).toMatchObject({ keep_alive: 1, client_gone: 0 });
+  });
+
+  it('I8 - a refused connection is over as soon as the client has closed it, whatever the client still sends', async () => {
+    await start({ limits: { closeLingerMs: 60_000, inflightMax: 1, storeDeadlineMs: 100 } });
+    server.uplink.decide = () => {};
+    const client = await server.rawConnected('a', { version: 5 });
+    const large = publish('devices/a/events', { qos: 1, properties: '', payload: Buffer.alloc(100_000) });
+    client.send(...Array.from({ length: 100 }, () => large));
+    const [last] = await client.rest();
+    expect([last![0], last![2]]).toEqual([0xe0, 0x97]);
+    while (server.server.counters().connections > 0) await turn();
   });
 
   it('I8 - one connection more than there may be is closed at once, and its place is free again later', async () => {

@@ -106,7 +106,7 @@ describe('mqtt sessions', () => {
     const answers = [accepted, '9003000101', 'b0020002'];
     for (const [index, step] of steps.entries()) {
       client.send(step);
-      while (waiting.length === 0) {
+      for (let rounds = 0; waiting.length === 0 || rounds < 10; rounds++) {
         witness.send(pingreq);
         await witness.take(1);
       }
@@ -137,6 +137,12 @@ describe('mqtt sessions', () => {
     table.beforeWrite = unavailable;
     client.send(subscribe(1, { x: 1 }));
     expect(await client.rest()).toEqual([]);
+    table.beforeWrite = async () => {};
+    const five = await server.rawConnected('b', { version: 5, properties: expiry(60) });
+    table.beforeWrite = unavailable;
+    five.send(subscribe(1, { x: 1 }, ''));
+    const [last, ...more] = await five.rest();
+    expect([last![0], last![2], more]).toEqual([0xe0, 0x80, []]);
   });
 
   it('ends when its time is over, also when the server was down meanwhile', async () => {

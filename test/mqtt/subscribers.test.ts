@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { ack, connect, disconnect, puback, publish, subscribe, text } from './support/packets.ts';
+import { ack, connect, disconnect, pubcomp, publish, pubrec, pubrel, subscribe, text } from './support/packets.ts';
 import type { RawClient } from './support/raw-client.ts';
 import { TestServer, type TestServerOptions } from './support/test-server.ts';
 
@@ -183,7 +183,7 @@ describe('mqtt subscribers', () => {
     expect(delivered).toContain(Buffer.from('other').toString('hex'));
   });
 
-  it('a session gets one copy of a message that several of its filters match', async () => {
+  it('a session gets one copy of a message that several of its filters match, at the highest QoS of these', async () => {
     await start();
     const client = await server.rawConnected('a', { clean: false });
     client.send(subscribe(1, { 'x/#': 1, 'x/+': 2, 'x/y': 0 }));
@@ -191,15 +191,32 @@ describe('mqtt subscribers', () => {
     client.send(disconnect);
     await client.closed;
     const other = await server.rawConnected('b');
-    other.send(publish('x/y', { qos: 1, payload: 'once' }));
+    other.send(publish('x/y', { qos: 2, payload: 'once' }));
     await other.take(1);
     const again = await server.rawConnected('a', { clean: false });
     const [delivered] = await again.take(1);
-    expect(delivered).toContain(Buffer.from('once').toString('hex'));
-    again.send(puback(Number.parseInt(delivered!.slice(14, 18), 16)));
-    again.send(publish('end', { qos: 1 }));
+    const id = Number.parseInt(delivered!.slice(14, 18), 16);
+    expect(delivered).toBe(publish('x/y', { qos: 2, id, payload: 'once' }).toString('hex'));
+    again.send(pubrec(id));
+    expect(await again.take(1)).toEqual([pubrel(id).toString('hex')]);
+    again.send(pubcomp(id), publish('end', { qos: 1 }));
     expect(await again.take(1)).toEqual([ack(0x40, 1)]);
     expect(server.server.counters()).toMatchObject({ sessionQueueBytes: 0, delivered: 1 });
+  });
+
+  it('a QoS 2 message that was received but not completed is released again on the next connection', async () => {
+    await start();
+    const client = await server.rawConnected('a', { clean: false });
+    client.send(subscribe(1, { x: 2 }));
+    await client.take(1);
+    const other = await server.rawConnected('b');
+    other.send(publish('x', { qos: 2 }));
+    const id = Number.parseInt((await client.take(1))[0]!.slice(10, 14), 16);
+    client.send(pubrec(id));
+    expect(await client.take(1)).toEqual([pubrel(id).toString('hex')]);
+    client.kill();
+    const again = await server.rawConnected('a', { clean: false });
+    expect(await again.take(1)).toEqual([pubrel(id).toString('hex')]);
   });
 
   it('shared subscriptions are refused in words of each version, not granted and forgotten', async () => {

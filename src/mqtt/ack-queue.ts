@@ -92,7 +92,8 @@ export class AckQueue {
     if (!this.#head || this.#closed) return;
     const { clock, deadlineMs, onDeadline } = this.#options;
     const left = this.#head.arrivedMs + deadlineMs - clock();
-    if (left > 0) this.#timer = setTimeout(this.#watch, left);
+    if (left > 0)
+      this.#timer = setTimeout(this.#watch, Math.min(left, deadlineMs)); // a clock may be set back
     else onDeadline();
   };
 }

@@ -1,5 +1,5 @@
 import { generate } from 'mqtt-packet';
-import { brokerProperties } from './broker.ts';
+import { brokerProperties } from './broker-properties.ts';
 import type { ConnectPacket, Will } from './connect-packet.ts';
 import type { Acknowledgement } from './control-packets.ts';
 import { varint } from './replies.ts';

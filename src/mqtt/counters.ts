@@ -46,7 +46,7 @@ export class MqttCounters {
   pubcomps = 0;
   /** Publishes that an MQTT 5 client was told will never be stored. */
   negativeAcks = 0;
-  /** Times that a connection's window was full and reading stopped. */
+  /** Times that a connection was not read from: its window was full, or an answer of the broker was outstanding. */
   readPauses = 0;
   /** PUBLISH packets handed to clients' sockets. */
   delivered = 0;

@@ -1,4 +1,5 @@
-import { type BrokerClient, brokerProperties, type OutgoingMessage } from './broker.ts';
+import type { BrokerClient, OutgoingMessage } from './broker.ts';
+import { brokerProperties } from './broker-properties.ts';
 import type { MqttNode } from './node.ts';
 import type { Pending } from './pending.ts';
 import type { Publish } from './publish-packet.ts';

@@ -24,7 +24,9 @@ import { connackRefusal, disconnect } from './replies.ts';
 export class Gate implements ClientHost {
   readonly outbox: Outbox;
   readonly remoteAddress: string;
-  /** Resolves when everything of this connection is over: acknowledgements, Aedes' client, the session. */
+  /** Resolves when nothing is read or written any more. */
+  readonly ended: Promise<void>;
+  /** Resolves when everything of this connection is over: Aedes has let go of the client, its session is free. */
   readonly gone: Promise<void>;
   /** Set once this connection is the client's only one. */
   clientId: string | undefined;
@@ -38,8 +40,9 @@ export class Gate implements ClientHost {
   #handshake: Promise<void> | undefined;
   #pumping = false;
   #paused = false;
-  #ended = false; // the client sends nothing more
+  #finished = false; // the client sends nothing more
   #draining = false; // the server stops: nothing more is taken
+  #onEnded!: () => void;
   #onGone!: () => void;
 
   constructor(node: MqttNode, socket: Duplex, remoteAddress: string) {
@@ -47,6 +50,9 @@ export class Gate implements ClientHost {
     this.#socket = socket;
     this.remoteAddress = remoteAddress;
     this.outbox = new Outbox(socket, node.turn);
+    this.ended = new Promise((resolve) => {
+      this.#onEnded = resolve;
+    });
     this.gone = new Promise((resolve) => {
       this.#onGone = resolve;
     });
@@ -74,10 +80,8 @@ export class Gate implements ClientHost {
   refuse({ code, message, closeReason }: Refusal): void {
     if (this.closed) return;
     const { clientId, remoteAddress } = this;
-    this.#node.logger.info(
-      { clientId, remoteAddress, reason: closeReason, detail: message },
-      'mqtt connection refused',
-    );
+    const told = { clientId, remoteAddress, reason: closeReason, detail: message };
+    if (closeReason !== 'shutdown') this.#node.logger.info(told, 'mqtt connection ended by the server');
     const last =
       this.#client && this.#phase === 'open'
         ? disconnect(this.#version, code, message, this.#client.fit)
@@ -121,7 +125,7 @@ export class Gate implements ClientHost {
   }
 
   #onEnd(): void {
-    this.#ended = true;
+    this.#finished = true;
     this.#pump();
   }
 
@@ -163,7 +167,7 @@ export class Gate implements ClientHost {
   }
 
   #regulate(more: boolean): void {
-    if (!more && this.#ended) this.close('client_gone');
+    if (!more && this.#finished) this.close('client_gone');
     else if (more && !this.#paused) {
       this.#paused = true;
       if (this.#phase === 'open') this.#node.counters.readPauses++;
@@ -219,6 +223,7 @@ export class Gate implements ClientHost {
     this.#phase = 'closed';
     this.#node.counters.closed[reason]++;
     clearTimeout(this.#connectTimer);
+    this.#onEnded();
     void this.#client?.close();
     void this.#finish();
     return true;

@@ -24,10 +24,47 @@ export async function shakeHands(
   if (!(await takeOver(node, gate, clientId))) return undefined;
   const expirySeconds = expiryOf(packet, node.limits.sessionExpirySecondsMax);
   const { session, present } = await node.sessions.open({ clientId, cleanStart: packet.cleanStart, expirySeconds });
-  if (gate.closed) {
-    node.sessions.close(session, expirySeconds);
-    return undefined;
+  let client: ConnectedClient | undefined;
+  try {
+    if (!gate.closed) client = connected(node, gate, packet, { session, present, expirySeconds });
+    return client;
+  } finally {
+    if (!client) node.sessions.close(session, expirySeconds);
   }
+}
+
+/** @throws Refusal the client may not come in. */
+async function authenticate(node: MqttNode, gate: Gate, packet: ConnectPacket, clientId: string): Promise<void> {
+  const { username, password } = packet;
+  const { remoteAddress, ended } = gate;
+  const denial = await Promise.race([node.authenticate?.({ clientId, username, password, remoteAddress }), ended]);
+  if (denial) throw new Refusal(denial.code, denial.message, 'not_authorized');
+}
+
+/** MQTT-3.1.4-3. @returns false when this connection was closed while it waited. */
+async function takeOver(node: MqttNode, gate: Gate, clientId: string): Promise<boolean> {
+  while (!gate.closed) {
+    const earlier = node.live.get(clientId);
+    if (!earlier) {
+      node.live.set(clientId, gate);
+      gate.clientId = clientId;
+      return true;
+    }
+    const message = 'The same client id has connected again.';
+    earlier.refuse(new Refusal(reasonCodes.sessionTakenOver, message, 'taken_over'));
+    await Promise.race([earlier.gone, gate.ended]);
+  }
+  return false;
+}
+
+interface Opened {
+  readonly session: Session;
+  readonly present: boolean;
+  readonly expirySeconds: number;
+}
+
+function connected(node: MqttNode, gate: Gate, packet: ConnectPacket, opened: Opened): ConnectedClient {
+  const { session, present, expirySeconds } = opened;
   return new ConnectedClient({
     node,
     host: gate,
@@ -38,25 +75,6 @@ export async function shakeHands(
     fit: fitOf(packet),
     connack: connackFor(node, packet, session, present),
   });
-}
-
-async function authenticate(node: MqttNode, gate: Gate, packet: ConnectPacket, clientId: string): Promise<void> {
-  const { username, password } = packet;
-  const denial = await node.authenticate?.({ clientId, username, password, remoteAddress: gate.remoteAddress });
-  if (denial) throw new Refusal(denial.code, denial.message, 'not_authorized');
-}
-
-/** MQTT-3.1.4-3. @returns false when this connection was closed while it waited. */
-async function takeOver(node: MqttNode, gate: Gate, clientId: string): Promise<boolean> {
-  for (let earlier = node.live.get(clientId); earlier; earlier = node.live.get(clientId)) {
-    const message = 'The same client id has connected again.';
-    earlier.refuse(new Refusal(reasonCodes.sessionTakenOver, message, 'taken_over'));
-    await earlier.gone;
-  }
-  if (gate.closed) return false;
-  node.live.set(clientId, gate);
-  gate.clientId = clientId;
-  return true;
 }
 
 /** MQTT 3.1.1 knows two: with the connection, and never. */

@@ -20,7 +20,6 @@ export class SessionStore {
   readonly #sessions: Sessions;
   readonly #retained: RetainedMessages;
   readonly #added = new WeakMap<readonly SessionSubscription[], Promise<void>>();
-  readonly #wills = new Map<string, object>(); // of connected clients: bounded by the connections
 
   constructor(sessions: Sessions, retained: RetainedMessages) {
     this.#sessions = sessions;
@@ -74,10 +73,6 @@ export class SessionStore {
     return [...bySession.values()];
   }
 
-  async outgoingEnqueue({ clientId }: { readonly clientId: string }, packet: BrokerPacket): Promise<void> {
-    this.#sessions.get(clientId)?.queue.add({ ...packet, payload: exactCopy(packet.payload) });
-  }
-
   async outgoingEnqueueCombi(subscriptions: readonly QueuedFor[], packet: BrokerPacket): Promise<void> {
     if (subscriptions.length === 0) return;
     const payload = exactCopy(packet.payload); // one for all
@@ -106,21 +101,12 @@ export class SessionStore {
     return Readable.from(this.#sessions.get(id)?.queue.packets() ?? []);
   }
 
-  async putWill({ id }: ClientRef, will: object): Promise<void> {
-    this.#wills.set(id, Object.assign(will, { clientId: id }));
-  }
+  // Aedes keeps a client's will with the client. Wills would be read from here for other brokers that died, and a will in
+  // memory dies with its broker.
+  async putWill(): Promise<void> {}
 
-  async getWill({ id }: ClientRef): Promise<object | undefined> {
-    return this.#wills.get(id);
-  }
+  async delWill(): Promise<void> {}
 
-  async delWill({ id }: ClientRef): Promise<object | undefined> {
-    const will = this.#wills.get(id);
-    this.#wills.delete(id);
-    return will;
-  }
-
-  /** Wills of brokers that died. They die with this process: there are none. */
   streamWill(): Readable {
     return Readable.from([]);
   }

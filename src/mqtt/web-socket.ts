@@ -57,7 +57,8 @@ function refusalOf({ headers }: IncomingMessage, origins: readonly string[]) {
     return { status: '400 Bad Request', message: 'Ask for the WebSocket subprotocol "mqtt" (MQTT 5, section 6).' };
   }
   const { origin, host } = headers;
-  if (origin === undefined || originHost(origin) === host || origins.includes('*') || origins.includes(origin)) {
+  const own = host !== undefined && origin !== undefined && originHost(origin) === host;
+  if (origin === undefined || own || origins.includes('*') || origins.includes(origin)) {
     return undefined;
   }
   return {

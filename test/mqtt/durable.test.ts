@@ -83,7 +83,7 @@ describe('mqtt on the real store', () => {
     const other = await client('b');
     other.send(publish('devices/b/state', { qos: 1, payload: 'on' }), publish('/übung/1', { qos: 2, payload: 'zwei' }));
     const delivered = (await again.take(2)).map((hex) => Buffer.from(hex, 'hex').toString());
-    expect(delivered.map((text) => text.slice(text.indexOf('/') + 1)).join()).toMatch(/state.*on.*zwei/s);
+    expect(delivered.map((text) => /on$|zwei$/.exec(text)![0]).sort()).toEqual(['on', 'zwei']);
     expect(await bridge.texts('device-state')).toEqual(['on']);
   });
 });

@@ -162,6 +162,33 @@ describe('mqtt server', () => {
     }
   });
 
+  it('an authentication that never ends holds neither its connection nor the server, and changes nothing', async () => {
+    const server = await TestServer.start({
+      authenticate: ({ username }) => (username === 'b' ? undefined : new Promise(() => {})),
+      limits: { connectTimeoutMs: 50 },
+    });
+    const live = await server.mqtt({ clientId: 'x', username: 'b' });
+    const stuck = await server.raw();
+    stuck.send(connect('x'));
+    expect(await stuck.rest()).toEqual([]);
+    await live.publishAsync('devices/x/e', 'still here', { qos: 1 });
+    expect(server.uplink.texts()).toEqual(['still here']);
+    await server.stop(60_000);
+    expect(server.server.counters().closed).toMatchObject({ connect_timeout: 1, taken_over: 0 });
+  });
+
+  it('an uplink that cannot open a device refuses the client, and its session is free', async () => {
+    const server = await TestServer.start();
+    const open = server.uplink.open.bind(server.uplink);
+    server.uplink.open = throwing;
+    const client = await server.raw();
+    client.send(connect('x', { clean: false }));
+    expect((await client.rest()).map((connack) => connack.toString('hex'))).toEqual(['20020003']);
+    server.uplink.open = open;
+    await server.rawConnected('x', { clean: false });
+    await server.stop();
+  });
+
   it('names a client that has no name, and tells it on MQTT 5', async () => {
     const server = await TestServer.start();
     const three = await server.rawConnected('');

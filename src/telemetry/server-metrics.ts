@@ -36,6 +36,8 @@ interface HttpReading {
   readonly requestsByOutcome: ReadonlyMap<string, number>;
   readonly connectionsRefused: number;
   readonly bodiesRefused: number;
+  readonly bodyBytesHeld: number;
+  readonly replyBytesHeld: number;
   readonly pullsWaiting: number;
   readonly pullsRefused: number;
 }
@@ -46,6 +48,14 @@ interface MqttReading {
   readonly publishes: readonly number[];
   readonly duplicates: number;
   readonly pubacks: number;
+  readonly pubrecs: number;
+  readonly pubcomps: number;
+  readonly sessions: number;
+  readonly sessionQueueBytes: number;
+  readonly retainedMessages: number;
+  readonly retainedBytes: number;
+  readonly inflightBytes: number;
+  readonly qos0Bytes: number;
   readonly negativeAcks: number;
   readonly readPauses: number;
   readonly delivered: number;
@@ -88,6 +98,14 @@ export function serverMetrics({ store, pubsub, uplink, http, mqtt }: Readings): 
     ),
     counter('mqtt_duplicates_total', 'Repeated QoS 2 publishes, not stored again.', () => mqtt().duplicates),
     counter('mqtt_pubacks_total', 'PUBACK packets sent.', () => mqtt().pubacks),
+    counter('mqtt_pubrecs_total', 'PUBREC packets sent.', () => mqtt().pubrecs),
+    counter('mqtt_pubcomps_total', 'PUBCOMP packets sent.', () => mqtt().pubcomps),
+    gauge('mqtt_sessions', 'Sessions that outlive their connections.', () => mqtt().sessions),
+    gauge('mqtt_session_queue_bytes', 'What waits for offline sessions.', () => mqtt().sessionQueueBytes),
+    gauge('mqtt_retained_messages', 'Retained messages.', () => mqtt().retainedMessages),
+    gauge('mqtt_retained_bytes', 'Their size.', () => mqtt().retainedBytes),
+    gauge('mqtt_inflight_bytes', 'QoS 1 and 2 messages on their way to the store.', () => mqtt().inflightBytes),
+    gauge('mqtt_qos0_bytes', 'QoS 0 messages on their way to the store.', () => mqtt().qos0Bytes),
     counter('mqtt_negative_acks_total', 'Publishes that were refused for good.', () => mqtt().negativeAcks),
     counter('mqtt_read_pauses_total', 'Times that a full window stopped reading.', () => mqtt().readPauses),
     counter('mqtt_delivered_total', 'PUBLISH packets sent to clients.', () => mqtt().delivered),
@@ -102,6 +120,8 @@ export function serverMetrics({ store, pubsub, uplink, http, mqtt }: Readings): 
     ),
     counter('http_connections_refused_total', 'HTTP connections past the bound.', () => http().connectionsRefused),
     counter('http_bodies_refused_total', 'Request bodies past the bound.', () => http().bodiesRefused),
+    gauge('http_body_bytes', 'Request bodies being answered.', () => http().bodyBytesHeld),
+    gauge('http_reply_bytes', 'Replies that clients have not taken yet.', () => http().replyBytesHeld),
     gauge('http_pulls_waiting', 'Pulls that wait for messages.', () => http().pullsWaiting),
     counter('http_pulls_refused_total', 'Pulls past the bound.', () => http().pullsRefused),
   ];

@@ -306,6 +306,13 @@ export function storeContract(adapter: string, open: OpenStoreUnderTest): void {
         expect(await leaseOffsets(9)).toEqual([2]);
       });
 
+      it('cannot ack what was never written: a later message is not lost to a made-up reference (I3)', async () => {
+        const { epoch } = await lease(1);
+        expect(await store.ack(sub, [{ epoch, block: 0, index: 0, offset: 1 }], lax)).toEqual(['stale']);
+        await append('a');
+        expect(await leaseOffsets(1)).toEqual([1]);
+      });
+
       it('keeps 10,000 scattered acks apart', async () => {
         await appendMany(10_000);
         const block = only(await lease(10_000));
@@ -646,6 +653,64 @@ export function storeContract(adapter: string, open: OpenStoreUnderTest): void {
         store = await under.reopen();
         expect(only(await lease(9, { keepAttempts: true }))).toMatchObject({ offsets: [1, 2, 3], attempts: [3, 1, 1] });
       });
+    });
+
+    describe('at the same moment', () => {
+      it('a seek and the deletion of its subscription are both answered, and the store goes on', async () => {
+        await appendMany(2);
+        await Promise.allSettled([store.seek(sub, 1), store.deleteSubscription(subName), append('m3')]);
+        expect(await store.subscription(subName)).toBeUndefined();
+        expect((await append('m4')).firstOffset).toBe(4);
+      });
+
+      it('a seek to a snapshot that is being deleted leaves the log as it was (I1, I10)', async () => {
+        await append('a');
+        const { name } = await store.createSnapshot(snapshotNamed('n'), subName).then(() => snapshotNamed('n'));
+        const appended = await Promise.allSettled([
+          store.deleteSnapshot(name),
+          store.seekSnapshot(subName, name),
+          append('b'),
+        ]);
+        expect(appended[2]).toMatchObject({ status: 'fulfilled', value: { firstOffset: 2 } });
+        expect((await append('c')).firstOffset).toBe(3);
+        store = await under.reopen();
+        expect(await texts(store, log, 1)).toEqual(['a', 'b', 'c']);
+      });
+
+      it('a read meets no half-done trim', async () => {
+        for (let i = 0; i < 50; i++) await append(`m${i}`);
+        let trimming = true;
+        const trims = (async () => {
+          for (let offset = 2; offset <= 50; offset++) await store.trim(log, offset);
+          trimming = false;
+        })();
+        while (trimming) {
+          const [batch] = await store.read(log, 1, 1);
+          expect(batch!.firstOffset).toBeGreaterThan(0);
+          await new Promise(setImmediate);
+        }
+        await trims;
+        expect(await texts(store, log, 1)).toEqual(['m49']);
+      });
+    });
+
+    it('above one survive a restart for a message that is parked behind its key, too', async () => {
+      await appendMany(2);
+      const range = { from: 1, count: 2, lanes: Uint32Array.from([7, 7]) };
+      const block = only(await lease(2, { keepAttempts: true, range }));
+      await store.nack(sub, [ref(block, 0)], { ...lax, retry: undefined, counted: true });
+      clock.advance(10_000);
+      const again = only(await lease(2, { keepAttempts: true }));
+      expect(again.attempts).toEqual([2, 1]);
+      clock.advance(10_000);
+      expect(only(await lease(2, { keepAttempts: true })).attempts).toEqual([3, 2]);
+      store = await under.reopen();
+      const first = only(await lease(1, { keepAttempts: true, range }));
+      expect(first.attempts).toEqual([4]);
+      const rest = { from: 2, count: 1, lanes: Uint32Array.from([7]) };
+      await lease(1, { keepAttempts: true, range: rest });
+      await store.ack(sub, [ref(first, 0)], lax);
+      expect(only(await lease(1, { keepAttempts: true })).attempts).toEqual([3]);
     });
 
     it('says what an acknowledgement is worth', async () => {

@@ -42,3 +42,8 @@ export function stageReplacement(
   staged(env.progress.put([owner, partition], { watermark: acked.watermark, epoch }));
   for (const [number, bits] of acked.chunks()) staged(env.acked.put([owner, partition, number], Buffer.from(bits)));
 }
+
+export function stageAttemptsRemoval(env: Environment, owner: string, partition: number, beforeOffset: number): void {
+  const range = { start: [owner, partition, 0] as PartKey, end: [owner, partition, beforeOffset] as PartKey };
+  for (const key of env.attempts.getKeys(range)) staged(env.attempts.remove(key));
+}

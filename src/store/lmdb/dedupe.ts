@@ -53,6 +53,11 @@ export class Dedupe {
     for (const found of this.#env.dedupe.getKeys(range)) staged(this.#env.dedupe.remove(found));
   }
 
+  /** The topic's logs are gone; to be called while a commit is assembled. */
+  stageForgetTopic(topicId: string): void {
+    for (const key of this.#env.dedupe.getKeys({})) if (key[1] === topicId) staged(this.#env.dedupe.remove(key));
+  }
+
   async forgetBefore(log: LogRef, beforeMs: number): Promise<void> {
     if (!this.#mayHold) return;
     await this.#commit.exec(() => {

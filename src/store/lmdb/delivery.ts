@@ -1,7 +1,7 @@
 import type { PubSubError } from '../../domain/errors.ts';
 import type { LeaseGrant, LeaseRef, LeaseRequest, NackOptions, Outcome, SettleOptions } from '../store.ts';
 import { AckedSet } from './acked-set.ts';
-import { loadAcked, loadAttempts, stageChanges, stageReplacement } from './acked-store.ts';
+import { loadAcked, loadAttempts, stageAttemptsRemoval, stageChanges, stageReplacement } from './acked-store.ts';
 import { type Environment, staged } from './environment.ts';
 import type { CommitPart, GroupCommit } from './group-commit.ts';
 import { type BlockIds, type LeaseLimits, LeaseTable } from './lease-table.ts';
@@ -34,8 +34,10 @@ export class Delivery implements CommitPart {
   #waiting: Waiter[] = [];
   #staged: Waiter[] = [];
   #inFlight = false;
-  #replacement: (() => AckedSet) | undefined;
-  #stagedReplacement: (() => AckedSet) | undefined;
+  #replacement: AckedSet | undefined;
+  #stagedReplacement: AckedSet | undefined;
+  /** Attempt numbers before this offset are of no use any more. */
+  #attemptsFrom = 0;
   #retired = false;
   #limitHitsBefore = 0;
 
@@ -99,7 +101,7 @@ export class Delivery implements CommitPart {
   ack(refs: readonly LeaseRef[], { strict }: SettleOptions): Promise<Outcome[]> {
     const nowMs = this.#clock();
     return this.#settled(
-      refs.map((ref) => (ref.epoch === this.#epoch ? this.#leases.ack(ref, strict, nowMs) : 'stale')),
+      refs.map((ref) => (ref.epoch === this.#epoch ? this.#leases.ack(ref, strict, this.log.head, nowMs) : 'stale')),
     );
   }
 
@@ -122,17 +124,19 @@ export class Delivery implements CommitPart {
 
   skipTo(offset: number): Promise<unknown> {
     this.#leases.skipTo(offset);
+    this.#attemptsFrom = Math.max(this.#attemptsFrom, offset);
     return this.#settled([]);
   }
 
   /** Everything before `offset` acked, everything from it on not; every lease ends. Durable on return. */
   seek(offset: number): Promise<void> {
-    return this.#replaceBy(() => new AckedSet(offset));
+    return this.#replaceBy(new AckedSet(offset));
   }
 
   /** Takes over the acked state that a snapshot kept; otherwise as `seek`. */
   restore(snapshotId: string): Promise<void> {
-    return this.#replaceBy(() => loadAcked(this.#env, snapshotId, this.log.ref.partition).acked);
+    // Read now: the snapshot may be gone when the commit is assembled.
+    return this.#replaceBy(loadAcked(this.#env, snapshotId, this.log.ref.partition).acked);
   }
 
   /** Removes everything of the subscription here; to be called while a commit is assembled. */
@@ -157,8 +161,8 @@ export class Delivery implements CommitPart {
     else this.#stageChanges();
   }
 
-  #stageReplacement(next: () => AckedSet): void {
-    stageReplacement(this.#env, this.#owner, this.log.ref.partition, next(), this.#epoch + 1);
+  #stageReplacement(next: AckedSet): void {
+    stageReplacement(this.#env, this.#owner, this.log.ref.partition, next, this.#epoch + 1);
   }
 
   #stageChanges(): void {
@@ -175,7 +179,7 @@ export class Delivery implements CommitPart {
     this.#inFlight = false;
     if (this.#stagedReplacement) {
       this.#stagedReplacement = undefined;
-      this.#reload();
+      if (!this.#retired) this.#reload();
       this.log.wake();
     }
     for (const { resolve } of staged) resolve();
@@ -216,6 +220,8 @@ export class Delivery implements CommitPart {
   }
 
   #stageAttempts(partition: number): void {
+    if (this.#attemptsFrom > 0) stageAttemptsRemoval(this.#env, this.#owner, partition, this.#attemptsFrom);
+    this.#attemptsFrom = 0;
     for (const [offset, attempt] of this.#leases.unsavedAttempts) {
       if (attempt === undefined) staged(this.#env.attempts.remove([this.#owner, partition, offset]));
       else staged(this.#env.attempts.put([this.#owner, partition, offset], attempt));
@@ -223,7 +229,7 @@ export class Delivery implements CommitPart {
     this.#leases.unsavedAttempts.clear();
   }
 
-  #replaceBy(next: () => AckedSet): Promise<void> {
+  #replaceBy(next: AckedSet): Promise<void> {
     this.#replacement = next;
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });

@@ -63,9 +63,9 @@ export class GroupCommit {
 
   /**
    * Runs `stage` in the next commit; resolves with its result once that is on disk.
-   * @param applied called first, before anybody else learns of the commit: for what memory knows of the disk
+   * @param stage may throw before its first write: then nothing of it is written and the promise rejects with that
    */
-  exec<T>(stage: () => T, applied: (value: T) => void = () => undefined): Promise<T> {
+  exec<T>(stage: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       let outcome: { value: T } | { thrown: unknown };
       this.enlist({
@@ -76,11 +76,7 @@ export class GroupCommit {
             outcome = { thrown };
           }
         },
-        committed: () => {
-          if ('thrown' in outcome) return reject(outcome.thrown);
-          applied(outcome.value);
-          resolve(outcome.value);
-        },
+        committed: () => ('value' in outcome ? resolve(outcome.value) : reject(outcome.thrown)),
         failed: reject,
       });
     });
@@ -105,9 +101,7 @@ export class GroupCommit {
   async #commit(parts: readonly CommitPart[]): Promise<boolean> {
     const startMs = performance.now();
     try {
-      await this.#transact(() => {
-        for (const part of parts) part.stage();
-      });
+      await this.#transact(() => stageAll(parts));
     } catch (error) {
       this.#fail(parts, await storeError(error));
       return false;
@@ -124,6 +118,22 @@ export class GroupCommit {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const part of new Set([...parts, ...waiting])) part.failed(error);
+  }
+}
+
+/**
+ * Staging does not fail: what can be refused is refused before the first write. Should it throw all the same, that is a
+ * bug, and lmdb has no way to take back what was staged before it: memory would part from the disk. So the process ends,
+ * as if it were killed; what is on disk is whole, and nothing of this transaction was acknowledged.
+ */
+function stageAll(parts: readonly CommitPart[]): void {
+  try {
+    for (const part of parts) part.stage();
+  } catch (bug) {
+    setImmediate(() => {
+      throw bug;
+    });
+    throw bug;
   }
 }
 

@@ -40,8 +40,13 @@ export class Lanes {
     this.#parked++;
   }
 
-  /** Parked runs of lanes that came free, at most `room` messages. */
-  takeReady(room: number, into: object, isAcked: (offset: number) => boolean): Taken[] {
+  /** Parked runs of lanes that came free, at most `room` messages. @param attemptOf what a first delivery counts as */
+  takeReady(
+    room: number,
+    into: object,
+    isAcked: (offset: number) => boolean,
+    attemptOf: (offset: number) => number,
+  ): Taken[] {
     const taken: Taken[] = [];
     for (const lane of this.#ready) {
       if (taken.length >= room) break;
@@ -50,7 +55,7 @@ export class Lanes {
       this.#parked -= run.length;
       const wanted = run.filter((offset) => !isAcked(offset));
       this.#open(lane, wanted.length, into);
-      for (const offset of wanted) taken.push({ offset, attempt: 1, lane });
+      for (const offset of wanted) taken.push({ offset, attempt: attemptOf(offset), lane });
       this.settle(lane);
     }
     return taken;

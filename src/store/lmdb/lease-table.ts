@@ -98,15 +98,17 @@ export class LeaseTable {
     const room = request.messagesMax;
     this.#takeDue(taken, room, request.attemptMin ?? 0, nowMs);
     if (request.attemptMin === undefined) {
-      for (const message of this.#lanes.takeReady(room - taken.length, taken, this.#isAcked)) taken.push(message);
+      const ready = this.#lanes.takeReady(room - taken.length, taken, this.#isAcked, this.#attemptOf);
+      for (const message of ready) taken.push(message);
       if (request.fresh && this.#mayGrow()) this.#takeFresh(taken, room, request.fresh, head);
     }
     return taken.length === 0 ? [] : [this.#handOut(taken, request, nowMs)];
   }
 
-  ack(ref: LeaseRef, strict: boolean, nowMs: number): Outcome {
+  /** @param head no message is at or past it */
+  ack(ref: LeaseRef, strict: boolean, head: number, nowMs: number): Outcome {
     const block = this.#blocks.get(ref.block);
-    if (!block) return this.#ackFromBefore(ref, strict);
+    if (!block) return strict || ref.offset >= head ? 'stale' : this.#ackFromBefore(ref);
     if (!this.#holds(block, ref, strict, nowMs)) return 'stale';
     const before = block.previous?.[ref.index] ?? -1;
     if (before !== -1 && block.states[before] !== gone) {
@@ -159,6 +161,9 @@ export class LeaseTable {
 
   #isAcked = (offset: number): boolean => this.#acked.has(offset);
 
+  /** Of a message that this life of the process has not handed out yet. */
+  #attemptOf = (offset: number): number => (this.#remembered.get(offset) ?? 0) + 1;
+
   /** Redelivery is never refused: it frees as much as it takes. */
   #mayGrow(): boolean {
     const may = this.#blocks.held < this.#limits.heldMax && this.#blocks.count < this.#limits.blocksMax;
@@ -197,7 +202,7 @@ export class LeaseTable {
   #takeOne(taken: Taken[], offset: number, laneId: number): boolean {
     const lane = laneId === 0 ? undefined : this.#lanes.takeFresh(laneId, taken);
     if (laneId === 0 || lane) {
-      taken.push({ offset, attempt: (this.#remembered.get(offset) ?? 0) + 1, lane });
+      taken.push({ offset, attempt: this.#attemptOf(offset), lane });
       return true;
     }
     if (this.#lanes.full) {
@@ -280,9 +285,10 @@ export class LeaseTable {
    * The block is from before a restart. An ordinary subscription still takes the ack while nobody was handed the
    * message again; block ids of different lives never meet, so this is not another delivery's reference.
    */
-  #ackFromBefore(ref: LeaseRef, strict: boolean): Outcome {
-    if (strict || ref.offset < this.#cursor || ref.block >= this.#firstBlockId) return 'stale';
-    return this.#acked.add(ref.offset) ? 'ok' : 'stale';
+  #ackFromBefore({ offset, block }: LeaseRef): Outcome {
+    if (offset < this.#cursor || block >= this.#firstBlockId || !this.#acked.add(offset)) return 'stale';
+    if (this.#remembered.delete(offset)) this.unsavedAttempts.set(offset, undefined);
+    return 'ok';
   }
 
   /** Acks a message whose lane predecessors are settled, and those after it that were acked ahead. */

@@ -109,10 +109,12 @@ class LmdbStore extends LmdbAdmin implements Store {
     const log = this.partitions.log(ref);
     for (let before = -1; before !== log.first; ) {
       before = log.first;
-      await this.commit.exec(
-        () => log.stageTrim(beforeOffset, trimBatchesMax),
-        (first) => log.trimmed(first),
-      );
+      await this.commit
+        .exec(() => log.stageTrim(beforeOffset, trimBatchesMax))
+        .catch((error: unknown) => {
+          log.trimFailed(before);
+          throw error;
+        });
     }
     await this.#dropOrphan(ref.topicId);
   }
@@ -245,6 +247,7 @@ class LmdbStore extends LmdbAdmin implements Store {
     if (logs.some((log) => log.first < log.head)) return;
     await this.changeCatalog([], () => {
       this.catalog.stageOrphanRemoval(topicId);
+      this.#dedupe.stageForgetTopic(topicId);
       for (const { ref } of logs) staged(this.env.meta.remove(['log', ref.topicId, ref.partition]));
     });
     this.partitions.forgetLogs(topicId);

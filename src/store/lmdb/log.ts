@@ -174,9 +174,9 @@ export class Log implements CommitPart {
 
   /**
    * Removes at most `batchesMax` batches that lie wholly before `beforeOffset`; to be called while a commit is
-   * assembled, with `trimmed` once that is on disk. @returns the new first offset.
+   * assembled. Nobody reads them from then on: the commit may be on disk before this process learns of it.
    */
-  stageTrim(beforeOffset: number, batchesMax: number): number {
+  stageTrim(beforeOffset: number, batchesMax: number): void {
     let first = this.#first; // always the start of a batch
     for (let batches = 0; batches < batchesMax && first < this.#head; batches++) {
       const end = first + this.#batches.header(first).count;
@@ -184,11 +184,12 @@ export class Log implements CommitPart {
       this.#batches.stageRemoval(first);
       first = end;
     }
+    this.#first = first;
     this.#batches.stageEnds({ first, head: this.#head, lastMs: this.#lastMs, totalBytes: this.#totalBytes });
-    return first;
   }
 
-  trimmed(first: number): void {
+  /** The commit of a trim failed: what was first before it is first again. */
+  trimFailed(first: number): void {
     this.#first = first;
   }
 

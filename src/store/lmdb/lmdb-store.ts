@@ -20,6 +20,7 @@ import type {
   Watermarks,
 } from '../store.ts';
 import { Catalog, type SnapshotRecord } from './catalog.ts';
+import { checkDataFile } from './data-file.ts';
 import { type DataLock, lockDataDirectory } from './data-lock.ts';
 import { Dedupe } from './dedupe.ts';
 import { type Environment, openEnvironment, staged } from './environment.ts';
@@ -54,13 +55,25 @@ export async function openLmdbStore(
   limits: LmdbLimits = lmdbLimits,
 ): Promise<Store> {
   const directory = resolve(path);
-  mkdirSync(directory, { recursive: true });
-  const lock = await lockDataDirectory(directory);
+  const lock = await ownDirectory(directory);
+  const file = join(directory, 'headwater.mdb');
   try {
-    return new LmdbStore(directory, lock, openEnvironment(join(directory, 'headwater.mdb')), clock, limits);
+    checkDataFile(file);
+    return new LmdbStore(directory, lock, openEnvironment(file), clock, limits);
   } catch (error) {
     await lock.release();
     throw error;
+  }
+}
+
+async function ownDirectory(directory: string): Promise<DataLock> {
+  try {
+    mkdirSync(directory, { recursive: true });
+    return await lockDataDirectory(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error; // says already what to do
+    const text = `The data directory ${directory} cannot be used (${(error as Error).message}): choose another --data-dir, or let this user write there.`;
+    throw new Error(text, { cause: error });
   }
 }
 

@@ -11,7 +11,7 @@ import type { Uplink } from './bridge/uplink.ts';
 import type { Config } from './config.ts';
 import { PubSubError } from './domain/errors.ts';
 import { type MqttServer, openMqttServer } from './mqtt/mqtt-server.ts';
-import { declare } from './pubsub/declare.ts';
+import { type Declared, declareSubscription, declareTopic } from './pubsub/declare.ts';
 import { type OpenPubSub, openPubSub } from './pubsub/open-pubsub.ts';
 import { openStore } from './store/open-store.ts';
 import type { Store } from './store/store.ts';
@@ -144,19 +144,45 @@ function exposeAll(registry: Registry, readings: Readings): void {
 }
 
 /** Creates the topics that routes lead to, and what the file declares, where they are missing. */
-async function declareAll({ config, logger, pubsub }: Core, routes: Routes): Promise<void> {
-  const routed = routes.topics.map((name) => ({ name, labels: {} }));
-  const topics = config.topics.map(({ where, value }) => decoded(where, () => topicFromJson(value, '')));
-  const subscriptions = config.subscriptions.map(({ where, value }) =>
-    decoded(where, () => subscriptionFromJson(value, '')),
-  );
-  const created = await declare(pubsub, [...topics, ...routed], subscriptions);
-  for (const name of created) logger.info({ name }, 'created');
+async function declareAll(core: Core, routes: Routes): Promise<void> {
+  const { config, pubsub } = core;
+  for (const { where, value } of config.topics) {
+    await declareOne(
+      core,
+      where,
+      () => topicFromJson(value, ''),
+      (topic) => declareTopic(pubsub, topic),
+    );
+  }
+  const declared = new Set((config.topics as readonly { value: { name?: unknown } }[]).map(({ value }) => value.name));
+  for (const name of routes.topics.filter((routed) => !declared.has(routed))) {
+    const routed = await declareTopic(pubsub, { name, labels: {} });
+    if (routed === 'created') core.logger.info({ name }, 'created the topic of a route');
+  }
+  for (const { where, value } of config.subscriptions) {
+    await declareOne(
+      core,
+      where,
+      () => subscriptionFromJson(value, ''),
+      (made) => declareSubscription(pubsub, made),
+    );
+  }
 }
 
-function decoded<T>(where: string, decode: () => T): T {
+/** @throws Error that begins with the place in the file. */
+async function declareOne<T extends { readonly name: string }>(
+  { logger }: Core,
+  where: string,
+  decode: () => T,
+  declareIt: (value: T) => Promise<Declared>,
+): Promise<void> {
   try {
-    return decode();
+    const value = decode();
+    const declared = await declareIt(value);
+    if (declared === 'created') logger.info({ name: value.name, where }, 'created');
+    if (declared === 'differs') {
+      logger.warn({ name: value.name, where }, 'stored with another definition, which stays; change it over the API');
+    }
   } catch (error) {
     if (!(error instanceof PubSubError)) throw error;
     throw new Error(`${where}: ${error.message}`, { cause: error });

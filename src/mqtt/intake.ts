@@ -252,7 +252,10 @@ export class Intake implements PendingOwner {
   #complain(error: unknown): void {
     if (this.#complained) return;
     this.#complained = true;
-    this.#node.logger.warn({ err: error, clientId: this.#options.session.clientId }, 'mqtt publish not stored');
+    const { clientId } = this.#options.session;
+    // A client's mistake is told in a sentence; anything else with where it happened.
+    const why = error instanceof PubSubError ? { code: error.code, reason: error.message } : { err: error };
+    this.#node.logger.warn({ clientId, ...why }, 'mqtt publish not stored');
   }
 }
 

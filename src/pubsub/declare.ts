@@ -1,28 +1,27 @@
+import { isDeepStrictEqual } from 'node:util';
 import { PubSubError } from '../domain/errors.ts';
 import type { Subscription } from '../domain/subscription.ts';
 import type { Topic } from '../domain/topic.ts';
 import type { PubSub } from './pubsub.ts';
 
-/** Creates what is missing and leaves what is there as it is, however it was changed since. @returns names created */
-export async function declare(
-  pubsub: PubSub,
-  topics: readonly Topic[],
-  subscriptions: readonly Subscription[],
-): Promise<string[]> {
-  const created: string[] = [];
-  for (const topic of topics) if (await isNew(pubsub.topics.create(topic))) created.push(topic.name);
-  for (const subscription of subscriptions) {
-    if (await isNew(pubsub.subscriptions.create(subscription))) created.push(subscription.name);
-  }
-  return created;
+/** created: it was missing. kept: it was there. differs: it was there with another definition, which stays. */
+export type Declared = 'created' | 'kept' | 'differs';
+
+/** What is there stays as it is, however it was changed since it was declared. */
+export function declareTopic({ topics }: PubSub, topic: Topic): Promise<Declared> {
+  return declare(topic, topics.create(topic), () => topics.get(topic.name));
 }
 
-async function isNew(creation: Promise<unknown>): Promise<boolean> {
+export function declareSubscription({ subscriptions }: PubSub, subscription: Subscription): Promise<Declared> {
+  return declare(subscription, subscriptions.create(subscription), () => subscriptions.get(subscription.name));
+}
+
+async function declare<T extends object>(declared: T, creation: Promise<T>, get: () => Promise<T>): Promise<Declared> {
   try {
     await creation;
-    return true;
+    return 'created';
   } catch (error) {
-    if (error instanceof PubSubError && error.code === 'ALREADY_EXISTS') return false;
-    throw error;
+    if (!(error instanceof PubSubError && error.code === 'ALREADY_EXISTS')) throw error;
+    return isDeepStrictEqual({ ...(await get()) }, { ...declared }) ? 'kept' : 'differs';
   }
 }

@@ -665,7 +665,8 @@ export function storeContract(adapter: string, open: OpenStoreUnderTest): void {
 
       it('a seek to a snapshot that is being deleted leaves the log as it was (I1, I10)', async () => {
         await append('a');
-        const { name } = await store.createSnapshot(snapshotNamed('n'), subName).then(() => snapshotNamed('n'));
+        const { name } = snapshotNamed('n');
+        await store.createSnapshot(snapshotNamed('n'), subName);
         const appended = await Promise.allSettled([
           store.deleteSnapshot(name),
           store.seekSnapshot(subName, name),

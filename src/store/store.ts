@@ -33,6 +33,12 @@ export interface Store {
   createTopic(topic: Topic, partitions?: number): Promise<StoredTopic>;
   /** Replaces the definition; the log stays. @throws NOT_FOUND */
   updateTopic(topic: Topic): Promise<void>;
+  /**
+   * Splits the topic over more partitions: the new ones are empty, and every subscription has all of them unacked. When
+   * it returns, no append that was placed by the old number succeeds any more, on whatever node.
+   * @throws NOT_FOUND; FAILED_PRECONDITION fewer than there are: a log cannot be folded into another.
+   */
+  setPartitions(topic: string, partitions: number): Promise<void>;
   /** Its subscriptions keep their backlog and name `_deleted-topic_`. @throws NOT_FOUND */
   deleteTopic(name: string): Promise<void>;
   topic(name: string): Promise<StoredTopic | undefined>;
@@ -59,9 +65,10 @@ export interface Store {
    * @param records encoded by `encodeRecord`, at least one.
    * @param dedupe when an append with this key is already in the log (and not forgotten), nothing is written and the
    *   first one's result comes back with `duplicate: true` (I6).
-   * @throws NOT_FOUND no such log.
+   * @param placedAmong how many partitions the caller chose this one from; absent: not by a key, any number will do.
+   * @throws NOT_FOUND no such log; ABORTED the topic has more partitions by now: choose again.
    */
-  append(log: LogRef, records: readonly Uint8Array[], dedupe?: string): Promise<Appended>;
+  append(log: LogRef, records: readonly Uint8Array[], dedupe?: string, placedAmong?: number): Promise<Appended>;
   /**
    * Lets dedupe keys go; durable on return. Unknown keys are fine.
    * @param log undefined: wherever they are (slow; for the first PUBREL after a restart).
@@ -113,8 +120,11 @@ export interface Store {
 
   /** A small durable table for what is not a message: sessions, routes, schemas, policies, jobs. */
   table<T>(name: string): Table<T>;
-  /** Calls back when a topic or subscription of this name was created, changed or deleted, on whatever node. */
-  onCatalogChange(changed: (name: string) => void): () => void;
+  /**
+   * Calls back when a topic or subscription of this name was created, changed or deleted, on whatever node. Undefined:
+   * word from other nodes was lost for a while, so any of them may have changed.
+   */
+  onCatalogChange(changed: (name: string | undefined) => void): () => void;
   /** Makes one real durable write. Never throws: a failure is an answer. */
   health(): Promise<StoreHealth>;
   counters(): StoreCounters;
@@ -271,11 +281,18 @@ export interface Table<T> {
 
 export interface StoreHealth {
   readonly writable: boolean;
+  readonly level: DurabilityLevel;
   /** What an acknowledgement is worth, in plain words. */
   readonly durability: string;
   /** When not writable: what is wrong and what to do. */
   readonly problem?: string;
 }
+
+/**
+ * fsynced: on disk before the acknowledgement. delayed: on disk a moment later, a crash of the machine or the server may
+ * take that moment with it. memory: gone with the server. unknown: the server does not tell.
+ */
+export type DurabilityLevel = 'fsynced' | 'delayed' | 'memory' | 'unknown';
 
 export interface StoreCounters {
   readonly commits: number;

@@ -3,6 +3,9 @@ import type { RetryPolicy } from '../domain/retry-policy.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
 import type { Subscription } from '../domain/subscription.ts';
 import type { Topic } from '../domain/topic.ts';
+import type { MqttState, MqttStateLimits } from './mqtt-state.ts';
+
+export type * from './mqtt-state.ts';
 
 /**
  * The durable home of topics, their logs, and what each subscription has done with them. What it promises is pinned by
@@ -120,6 +123,8 @@ export interface Store {
 
   /** A small durable table for what is not a message: sessions, routes, schemas, policies, jobs. */
   table<T>(name: string): Table<T>;
+  /** What the MQTT servers on this store share; once per process. */
+  mqttState(limits: MqttStateLimits): MqttState;
   /**
    * Calls back when a topic or subscription of this name was created, changed or deleted, on whatever node. Undefined:
    * word from other nodes was lost for a while, so any of them may have changed.

@@ -1,23 +1,25 @@
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, isIPv6 } from 'node:net';
 import type { Registry } from 'prom-client';
-import { type HttpServer, openHttpServer } from './api/http/http-server.ts';
 import { subscriptionFromJson } from './api/json/subscription-json.ts';
 import { topicFromJson } from './api/json/topic-json.ts';
+import { openPort, type Port } from './api/port.ts';
 import { defaultRoutes } from './bridge/default-routes.ts';
 import { RoutedUplink } from './bridge/routed-uplink.ts';
 import { Routes } from './bridge/routes.ts';
 import type { Uplink } from './bridge/uplink.ts';
 import type { Config } from './config.ts';
 import { PubSubError } from './domain/errors.ts';
+import { defaultMqttLimits } from './mqtt/limits.ts';
 import { type MqttServer, openMqttServer } from './mqtt/mqtt-server.ts';
 import { type Declared, declareSubscription, declareTopic } from './pubsub/declare.ts';
 import { type OpenPubSub, openPubSub } from './pubsub/open-pubsub.ts';
-import { openStore } from './store/open-store.ts';
+import { openStore, type RedisOptions } from './store/open-store.ts';
 import type { Store } from './store/store.ts';
 import type { Logger } from './telemetry/logger.ts';
-import { createRegistry, exposeMetrics } from './telemetry/metrics.ts';
+import { createRegistry, type Exposition, exposeMetrics } from './telemetry/metrics.ts';
 import { type Readings, serverMetrics } from './telemetry/server-metrics.ts';
+import { StoreWatch } from './telemetry/store-watch.ts';
 
 export interface App {
   readonly urls: { readonly mqtt: string; readonly mqtts?: string; readonly http: string };
@@ -32,42 +34,64 @@ const webSocketPath = '/mqtt';
 
 /**
  * Puts Headwater together, from the store up, and opens its doors last: what it accepts it can also keep.
+ * @param exposition what /metrics shows, where that is more than this process's own metrics.
  * @throws Error one sentence that says what to do: a port is taken, a directory is in use, a declaration is wrong.
  */
-export async function startApp(config: Config, logger: Logger, version: string): Promise<App> {
+export async function startApp(
+  config: Config,
+  logger: Logger,
+  version: string,
+  exposition: (own: Registry) => Exposition = (own) => own,
+): Promise<App> {
   const clock = Date.now;
-  const store = await openStore({ url: config.store, clock });
-  const { logCacheBytesMax, retentionSweepMs } = config;
-  const pubsub = openPubSub({ store, clock, logger, limits: { logCacheBytesMax, retentionSweepMs } });
-  try {
-    return await openDoors({ config, logger, version, clock, store, pubsub });
-  } catch (error) {
+  const store = await openStore({ url: config.store, clock, redis: redisOptions(config) });
+  const storeWatch = new StoreWatch({ ask: () => store.health(), logger });
+  const { logCacheBytesMax, retentionSweepMs, topicPartitions } = config;
+  const limits = { logCacheBytesMax, retentionSweepMs, topicPartitions };
+  const pubsub = openPubSub({ store, clock, logger, limits });
+  const close = async () => {
     await pubsub.close();
+    storeWatch.close();
     await store.close();
+  };
+  try {
+    await storeWatch.check(); // the log says what an acknowledgement is worth before there is one
+    return await openDoors({ config, logger, version, exposition, clock, store, storeWatch, pubsub, close });
+  } catch (error) {
+    await close();
     throw error;
   }
+}
+
+function redisOptions({ redisPrefix, redisWait, redisWaitAof, redisTimeoutMs }: Config): RedisOptions {
+  return { prefix: redisPrefix, waitReplicas: redisWait, waitAof: redisWaitAof, timeoutMs: redisTimeoutMs };
 }
 
 interface Core {
   readonly config: Config;
   readonly logger: Logger;
   readonly version: string;
+  readonly exposition: (own: Registry) => Exposition;
   readonly clock: () => number;
   readonly store: Store;
+  readonly storeWatch: StoreWatch;
   readonly pubsub: OpenPubSub;
+  /** What is below the doors. */
+  readonly close: () => Promise<void>;
 }
 
 async function openDoors(core: Core): Promise<App> {
-  const { config, store, pubsub } = core;
+  const { config, store, storeWatch, pubsub } = core;
   const routes = new Routes([...config.routes, ...(config.defaultRoutes ? defaultRoutes : [])], config.project);
   await declareAll(core, routes);
   const uplink = new RoutedUplink({ routes, publisher: pubsub.publisher });
   const registry = createRegistry();
-  const http = await openHttp(core, registry);
+  const http = await openHttp(core, core.exposition(registry));
   const mqtt = await openMqtt(core, uplink);
   mqtt.attachWebSocket(http.server, webSocketPath);
   exposeAll(registry, {
     store,
+    storeState: () => storeWatch.last,
     pubsub: () => pubsub.counters(),
     uplink: () => uplink.counters(),
     http: () => http.counters(),
@@ -81,21 +105,19 @@ async function openDoors(core: Core): Promise<App> {
     await listening('--mqtt-port', mqttPort, mqtt.listenTcp({ host, port: mqttPort })),
   );
   const mqttsUrl = await listenTls(config, mqtt);
-  const { durability } = await store.health();
   return {
     urls: { mqtt: mqttUrl, ...(mqttsUrl ? { mqtts: mqttsUrl } : {}), http: httpUrl },
-    durability,
+    durability: storeWatch.last.durability,
     async close(deadlineMs) {
       await Promise.all([mqtt.close(deadlineMs), http.close(deadlineMs)]);
-      await pubsub.close();
-      await store.close();
+      await core.close();
     },
   };
 }
 
-function openHttp({ config, logger, version, clock, store, pubsub }: Core, registry: Registry): Promise<HttpServer> {
+function openHttp({ config, logger, version, clock, storeWatch, pubsub }: Core, registry: Exposition): Promise<Port> {
   const limits = { connectionsMax: config.httpConnectionsMax, pullWaitMs: config.pullWaitMs };
-  return openHttpServer({ pubsub, health: () => store.health(), registry, logger, clock, version, limits });
+  return openPort({ pubsub, health: () => storeWatch.check(), registry, logger, clock, version, limits });
 }
 
 function openMqtt({ config, logger, clock, store }: Core, uplink: Uplink): Promise<MqttServer> {
@@ -110,7 +132,8 @@ function openMqtt({ config, logger, clock, store }: Core, uplink: Uplink): Promi
     sessionQueueBytesMax: config.mqttSessionQueueBytesMax,
     retainedBytesMax: config.mqttRetainedBytesMax,
   };
-  return openMqttServer({ uplink, sessions: store.table('sessions'), logger, clock, limits });
+  const state = store.mqttState({ ...defaultMqttLimits, ...limits });
+  return openMqttServer({ uplink, state, logger, clock, limits });
 }
 
 async function listenTls(config: Config, mqtt: MqttServer): Promise<string | undefined> {
@@ -146,12 +169,12 @@ function exposeAll(registry: Registry, readings: Readings): void {
 /** Creates the topics that routes lead to, and what the file declares, where they are missing. */
 async function declareAll(core: Core, routes: Routes): Promise<void> {
   const { config, pubsub } = core;
-  for (const { where, value } of config.topics) {
+  for (const { where, value, partitions } of config.topics) {
     await declareOne(
       core,
       where,
       () => topicFromJson(value, ''),
-      (topic) => declareTopic(pubsub, topic),
+      (topic) => declareTopic(pubsub, topic, partitions),
     );
   }
   const declared = new Set((config.topics as readonly { value: { name?: unknown } }[]).map(({ value }) => value.name));
@@ -180,6 +203,7 @@ async function declareOne<T extends { readonly name: string }>(
     const value = decode();
     const declared = await declareIt(value);
     if (declared === 'created') logger.info({ name: value.name, where }, 'created');
+    if (declared === 'grown') logger.info({ name: value.name, where }, 'split over more partitions');
     if (declared === 'differs') {
       logger.warn({ name: value.name, where }, 'stored with another definition, which stays; change it over the API');
     }

@@ -1,7 +1,7 @@
 import { checkTogether } from './config/agreement.ts';
 import { helpText, readCommandLine } from './config/command-line.ts';
 import { noConfigFile, readConfigFile } from './config/config-file.ts';
-import type { Declaration, JsonObject } from './config/declared.ts';
+import type { Declaration, JsonObject, TopicDeclaration } from './config/declared.ts';
 import { readEnvironment } from './config/environment.ts';
 import { decode, type Given } from './config/given.ts';
 import { flagOf, type SettingKey, type Settings, settingKeys, settingOf } from './config/settings.ts';
@@ -10,9 +10,10 @@ import { checkRouteNames, parseRoute, type RouteDefinition } from './domain/rout
 
 /** Everything that was decided before the start; frozen. */
 export interface Config extends Omit<Settings, 'store'> {
-  readonly store: string; // lmdb:PATH
+  /** May hold a password: shown by `withoutPassword` only. */
+  readonly store: string;
   /** As the REST API writes them, to be created if missing. */
-  readonly topics: readonly Declaration<JsonObject>[];
+  readonly topics: readonly TopicDeclaration[];
   readonly subscriptions: readonly Declaration<JsonObject>[];
   /** Routes of the file; the default ones come after them when `defaultRoutes` is on. */
   readonly routes: readonly RouteDefinition[];

@@ -15,8 +15,8 @@ const below: Record<string, readonly string[]> = {
   config: ['domain'],
   domain: [],
 };
-/** The composition root, and what starts it. */
-const top = ['app.ts', 'main.ts', 'config.ts', 'cli'];
+/** The composition root, and what starts it: in this process, or in several. */
+const top = ['app.ts', 'main.ts', 'config.ts', 'cli', 'workers'];
 const drawers = /^(utils?|helpers?|common|managers?|types?|lib|misc)(\.ts)?$/;
 
 interface Import {

@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { isLoopback } from './loopback.ts';
-import { isLaterStore, type SettingKey, type Settings } from './settings.ts';
+import type { SettingKey, Settings } from './settings.ts';
+import { isEmbedded } from './store-url.ts';
 
 /** How the giver of a setting would name it. */
 type Where = (key: SettingKey) => string;
@@ -22,9 +23,16 @@ function checkHost({ host, allowAnonymous }: Settings, where: Where): string[] {
   return [`${where('host')} ${host} lets other machines in, and no credentials are configured; ${choice}.`];
 }
 
-function checkStore({ store }: Settings, where: Where): string[] {
-  if (store === undefined || !isLaterStore(store)) return [];
-  return [`${where('store')} ${store.split(':')[0]}: is not served in this release; use lmdb: and a path.`];
+/** The embedded store belongs to one process and has no replicas: who asks for them expects more than he would get. */
+function checkStore({ store, workers, redisWait, redisWaitAof }: Settings, where: Where): string[] {
+  if (store !== undefined && !isEmbedded(store)) return [];
+  const without = (key: SettingKey, why: string) =>
+    `${where(key)} ${why}; name a redis:// store with --store, or leave it out.`;
+  return [
+    ...(workers > 1 ? [without('workers', `is ${workers}, and the embedded store belongs to one process`)] : []),
+    ...(redisWait > 0 ? [without('redisWait', 'has no meaning for the embedded store, which has no replicas')] : []),
+    ...(redisWaitAof ? [without('redisWaitAof', 'has no meaning for the embedded store, which always waits')] : []),
+  ];
 }
 
 function checkPorts({ mqttPort, mqttsPort, httpPort }: Settings, where: Where): string[] {

@@ -3,6 +3,7 @@ import { quote } from '../domain/quote.ts';
 import type { Given, Source } from './given.ts';
 import { nearest } from './nearest.ts';
 import { flagOf, type SettingKey, settingKeys, settingOf, variableOf } from './settings.ts';
+import { withoutPassword } from './store-url.ts';
 
 export interface CommandLine extends Source {
   /** What to print instead of starting. */
@@ -58,7 +59,7 @@ function parse(program: Command, args: readonly string[]): string[] {
 }
 
 function unexpected(word: string): string {
-  return `${quote(word)} is not expected here; every setting is a flag, see --help.`;
+  return `${quote(withoutPassword(word))} is not expected here; every setting is a flag, see --help.`;
 }
 
 /** After an unknown flag commander files plain words as unknown too: the first is taken for the flag's value. */

@@ -1,3 +1,4 @@
+import { partitionsLabel, topicPartitionsMax } from '../domain/partitions.ts';
 import type { RouteDefinition } from '../domain/route.ts';
 import { nearest } from './nearest.ts';
 
@@ -10,9 +11,15 @@ export interface Declaration<T> {
   readonly value: T;
 }
 
+/** A topic has one field that the API has not. */
+export interface TopicDeclaration extends Declaration<JsonObject> {
+  /** More than it has: it grows at the start. Absent: as many as it is made with. */
+  readonly partitions: number | undefined;
+}
+
 /** What the file declares beside settings. */
 export interface Declared {
-  readonly topics: readonly Declaration<JsonObject>[];
+  readonly topics: readonly TopicDeclaration[];
   readonly subscriptions: readonly Declaration<JsonObject>[];
   readonly routes: readonly Declaration<RouteDefinition>[];
 }
@@ -34,10 +41,11 @@ const routeFields = ['name', 'filter', 'topic', 'attributes', 'orderingKey'];
 export function readDeclared(values: JsonObject, where: Where): { declared: Declared; problems: readonly string[] } {
   const reading = { where, problems: [] };
   const topics = readObjects('topics', values['topics'], reading).filter((topic) => isNamed(topic, reading));
+  const partitioned = topics.map((topic) => withPartitions(topic, reading));
   const subscriptions = readObjects('subscriptions', values['subscriptions'], reading);
   const routes = readObjects('routes', values['routes'], reading).filter((route) => isRoute(route, reading));
   const declared = {
-    topics,
+    topics: partitioned,
     subscriptions: subscriptions.filter((subscription) => isNamed(subscription, reading)),
     routes,
   };
@@ -61,6 +69,18 @@ function isNamed({ where, value }: Declaration<JsonObject>, { problems }: Readin
   if (typeof value['name'] === 'string') return true;
   problems.push(`${where} has no name; it must be the full one, as in the REST API: projects/{project}/….`);
   return false;
+}
+
+function withPartitions({ where, value }: Declaration<JsonObject>, { problems }: Reading): TopicDeclaration {
+  const { partitions, ...topic } = value;
+  if (partitions === undefined) return { where, value, partitions };
+  const isAllowed = Number.isInteger(partitions) && Number(partitions) >= 1 && Number(partitions) <= topicPartitionsMax;
+  if (!isAllowed) problems.push(`${where}.partitions must be a whole number from 1 to ${topicPartitionsMax}.`);
+  const { labels } = topic as { labels?: unknown };
+  if (isObject(labels) && Object.hasOwn(labels, partitionsLabel)) {
+    problems.push(`${where} has partitions and the label ${partitionsLabel}; give one of them.`);
+  }
+  return { where, value: topic, partitions: Number(partitions) };
 }
 
 function isRoute(

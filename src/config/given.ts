@@ -1,5 +1,6 @@
 import { quote } from '../domain/quote.ts';
 import { type SettingKey, settingOf } from './settings.ts';
+import { withoutPassword } from './store-url.ts';
 
 /** A value that somebody gave to a setting. */
 export interface Given {
@@ -21,13 +22,19 @@ export function decode(given: Given): { readonly value: unknown } | { readonly p
   const { kind } = settingOf(given.key);
   const value = 'text' in given.value ? kind.fromText(given.value.text) : kind.fromFile(given.value.typed);
   if (value !== undefined) return { value };
-  return { problem: `${given.where} is ${shown(given.value)}; it must be ${kind.allowed}.` };
+  return { problem: `${given.where} is ${shown(given)}; it must be ${kind.allowed}.` };
 }
 
-/** Credentials in an address stay out of error messages. */
-function shown(value: Given['value']): string {
-  const text = 'text' in value ? quote(value.text) : typed(value.typed);
-  return text.replace(/\/\/[^@]*@/, '//…@');
+/** A password stays out of error messages, whatever is wrong with the address that it is part of. */
+function shown({ key, value }: Given): string {
+  const secret = key === 'store' ? withoutPassword : withoutLogin;
+  if ('text' in value) return quote(secret(value.text));
+  return typed(typeof value.typed === 'string' ? secret(value.typed) : value.typed);
+}
+
+/** An address that was given to the wrong setting. */
+function withoutLogin(text: string): string {
+  return text.replace(/\/\/.*@/s, '//…@');
 }
 
 function typed(value: unknown): string {

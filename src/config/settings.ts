@@ -1,5 +1,7 @@
 import { isIP } from 'node:net';
+import { topicPartitionsMax } from '../domain/partitions.ts';
 import { bytes, duration, type Kind, oneOf, textual, trueOrFalse, wholeNumber } from './kind.ts';
+import { isStoreUrl, storeUrlAllowed } from './store-url.ts';
 
 /** One line of the configuration: the same key as a flag, an environment variable and in the file. */
 export interface Setting<T> {
@@ -32,7 +34,12 @@ const project = textual(
   '1 to 100 letters, digits and - _ . : with a letter or digit first',
   (text) => /^[A-Za-z0-9][A-Za-z0-9\-_.:]{0,99}$/.test(text), // as checkProject in domain/resource-name.ts
 );
-const store = textual('<url>', 'lmdb: and the path of a directory, such as lmdb:./data', isStore);
+const store = textual('<url>', storeUrlAllowed, isStoreUrl);
+const prefix = textual(
+  '<text>',
+  '1 to 64 letters, digits and : . _ - /', // no braces: they mark hash tags; nothing that a pattern could take for more
+  (text) => /^[A-Za-z0-9:._/-]{1,64}$/.test(text),
+);
 const logLevel = oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent');
 
 const KiB = 1024;
@@ -53,7 +60,29 @@ export const settings = {
   mqttsKeyFile: optional(path, 'none', 'private key for MQTT over TLS, PEM'),
   httpPort: setting(port, 8085, 'REST, MQTT over WebSocket, health and metrics; 0 picks a free port'),
   dataDir: setting(path, './data', 'directory of the embedded store'),
-  store: optional(store, 'lmdb: and data-dir', 'where messages are kept'),
+  store: optional(store, 'lmdb: and data-dir', 'where messages are kept; on Redis many nodes may share it'),
+  redisPrefix: setting(prefix, 'headwater:', 'in front of every key and channel: sets deployments on one Redis apart'),
+  redisWait: setting(
+    wholeNumber(0, 16),
+    0,
+    'replicas that must have a message before it is acknowledged; fewer in reach, and nothing is',
+  ),
+  redisWaitAof: setting(
+    trueOrFalse,
+    false,
+    'ask Redis, and those replicas, to have it on disk first (WAITAOF, Redis 7.2 with appendonly yes)',
+  ),
+  redisTimeoutMs: setting(
+    duration(100, minuteMs),
+    2 * secondMs,
+    'how long Redis may take to answer; then the request is answered UNAVAILABLE and the message is not acknowledged',
+  ),
+  workers: setting(wholeNumber(1, 64), 1, 'processes that serve the same ports, one per core; on Redis only'),
+  topicPartitions: setting(
+    wholeNumber(1, topicPartitionsMax),
+    1,
+    'logs that share the load of a topic which is made without saying how many',
+  ),
   project: setting(project, 'headwater', 'project of the topics that routes name by their short ids'),
   logLevel: setting(logLevel, 'info', 'least severe log lines that are written'),
   allowAnonymous: setting(trueOrFalse, false, 'listen beyond this machine although nobody has to log in'),
@@ -123,13 +152,4 @@ export function isSettingKey(key: string): key is SettingKey {
 
 function isHost(text: string): boolean {
   return isIP(text) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(text);
-}
-
-function isStore(text: string): boolean {
-  return /^lmdb:[^\0]+$/.test(text) || isLaterStore(text);
-}
-
-/** Kinds of store that have a name already, so that the refusal can say more than "unknown". */
-export function isLaterStore(text: string): boolean {
-  return /^(redis|rediss|redis-cluster):\/\//.test(text);
 }

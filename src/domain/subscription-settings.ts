@@ -1,5 +1,6 @@
 import { dayMs, secondMs } from './duration.ts';
 import type { Labels } from './labels.ts';
+import type { PushConfig } from './push-config.ts';
 import type { Subscription } from './subscription.ts';
 
 /**
@@ -18,6 +19,8 @@ export interface SubscriptionSettings {
   readonly filter?: string;
   readonly deadLetter?: { readonly topic: string; readonly deliveryAttemptsMax?: number };
   readonly retry?: { readonly minimumBackoffMs?: number; readonly maximumBackoffMs?: number };
+  /** Left out: messages are pulled. */
+  readonly push?: PushConfig;
   readonly enableMessageOrdering?: boolean;
   readonly enableExactlyOnceDelivery?: boolean;
 }
@@ -43,6 +46,7 @@ export function subscriptionWithDefaults(settings: SubscriptionSettings): Subscr
     filter: settings.filter ?? '',
     ...deadLetter(settings.deadLetter),
     ...retry(settings.retry),
+    ...(settings.push && { push: settings.push }),
     enableMessageOrdering: settings.enableMessageOrdering ?? false,
     enableExactlyOnceDelivery: settings.enableExactlyOnceDelivery ?? false,
     detached: false,

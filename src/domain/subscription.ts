@@ -3,6 +3,7 @@ import { checkDuration, dayMs, secondMs } from './duration.ts';
 import { invalidArgument } from './errors.ts';
 import { compileFilter } from './filter.ts';
 import { checkLabels, type Labels } from './labels.ts';
+import { checkPushConfig, type PushConfig, withVersionOf } from './push-config.ts';
 import { parseResourceName } from './resource-name.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 import { checkMessageRetention, deletedTopic } from './topic.ts';
@@ -22,6 +23,8 @@ export interface Subscription {
   readonly filter: string;
   readonly deadLetter?: DeadLetterPolicy;
   readonly retry?: RetryPolicy;
+  /** Absent: messages are pulled. */
+  readonly push?: PushConfig;
   readonly enableMessageOrdering: boolean;
   readonly enableExactlyOnceDelivery: boolean;
   readonly detached: boolean;
@@ -36,7 +39,7 @@ const backoffMsMax = 600 * secondMs;
 
 /** @throws PubSubError INVALID_ARGUMENT: which field, and what is allowed. */
 export function checkSubscription(subscription: Subscription): void {
-  const { topic, ackDeadlineMs, messageRetentionMs, expirationTtlMs, deadLetter, retry } = subscription;
+  const { topic, ackDeadlineMs, messageRetentionMs, expirationTtlMs, deadLetter, retry, push } = subscription;
   parseResourceName('subscriptions', subscription.name);
   if (topic !== deletedTopic) parseResourceName('topics', topic);
   checkLabels(subscription.labels);
@@ -47,7 +50,15 @@ export function checkSubscription(subscription: Subscription): void {
   }
   if (deadLetter) checkDeadLetterPolicy(deadLetter);
   if (retry) checkRetryPolicy(retry);
+  if (push) checkPush(push, subscription.enableExactlyOnceDelivery);
   compileFilter(subscription.filter);
+}
+
+/** cloud.google.com/pubsub/docs/exactly-once-delivery: "Only the pull subscription type supports exactly-once". */
+function checkPush(push: PushConfig, exactlyOnce: boolean): void {
+  checkPushConfig(push);
+  if (!exactlyOnce) return;
+  throw invalidArgument('A push subscription cannot have enable_exactly_once_delivery; pull, or leave it unset.');
 }
 
 function checkRetryPolicy({ minimumBackoffMs, maximumBackoffMs }: RetryPolicy): void {
@@ -69,6 +80,7 @@ const updatable: Updatable<Subscription> = {
     expiration_policy: 'expirationTtlMs',
     dead_letter_policy: 'deadLetter',
     retry_policy: 'retry',
+    push_config: 'push',
     enable_exactly_once_delivery: 'enableExactlyOnceDelivery',
   },
   immutable: ['name', 'topic', 'enable_message_ordering', 'filter', 'detached'],
@@ -80,7 +92,11 @@ export function updatedSubscription(
   wanted: Subscription,
   paths: readonly string[],
 ): Subscription {
-  const next = applyUpdateMask(updatable, current, wanted, paths);
+  const next = applyUpdateMask(updatable, current, withVersion(current, wanted), paths);
   checkSubscription(next);
   return next;
+}
+
+function withVersion(current: Subscription, wanted: Subscription): Subscription {
+  return wanted.push ? { ...wanted, push: withVersionOf(current.push, wanted.push) } : wanted;
 }

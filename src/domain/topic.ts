@@ -1,7 +1,5 @@
 import { checkDuration, dayMs, minuteMs } from './duration.ts';
-import { invalidArgument } from './errors.ts';
 import { checkLabels, type Labels } from './labels.ts';
-import { partitionsMax } from './message.ts';
 import { parseResourceName } from './resource-name.ts';
 import { applyUpdateMask, type Updatable } from './update-mask.ts';
 
@@ -28,12 +26,6 @@ export function checkTopic(topic: Topic): void {
 
 export function checkMessageRetention(ms: number): void {
   checkDuration('message_retention_duration', ms, messageRetentionMsMin, messageRetentionMsMax);
-}
-
-/** Partitions are Headwater's own: how many logs share a topic's load. */
-export function checkPartitions(partitions: number): void {
-  if (Number.isInteger(partitions) && partitions >= 1 && partitions <= partitionsMax) return;
-  throw invalidArgument(`A topic cannot have ${partitions} partitions; it has 1 to ${partitionsMax}.`);
 }
 
 const updatable: Updatable<Topic> = {

@@ -9,6 +9,8 @@ export interface AckQueueOptions {
   readonly counters: MqttCounters;
   readonly clock: () => number;
   readonly deadlineMs: number;
+  /** A packet is stored, and so are all before it; it is due when the owner says so. */
+  readonly onStored: (pending: Pending) => void;
   /** A packet has left the queue, acknowledged unless the connection is gone. */
   readonly onLeft: (pending: Pending) => void;
   /** The oldest packet has waited for `deadlineMs`. */
@@ -16,13 +18,19 @@ export interface AckQueueOptions {
 }
 
 /**
- * The packets of one connection that wait for their acknowledgement, in the order in which they came; only the head may
- * leave (I7, MQTT-4.6.0-2 to -4). One timer watches the age of the head.
+ * The packets of one connection that wait for their acknowledgement, in the order in which they came.
+ *
+ *     waiting ──stored, and all before it──► being queued for subscribers ──► due ──all before it have left──► left
+ *
+ * Two places in the queue move on: behind the *front* everything was stored, so that messages are queued for subscribers
+ * in the order in which they came (MQTT-4.6.0-5); and only the *head* may leave, so that acknowledgements keep that
+ * order too (I7, MQTT-4.6.0-2 to -4). One timer watches the age of the head.
  */
 export class AckQueue {
   readonly #options: AckQueueOptions;
   #head: Pending | undefined;
   #tail: Pending | undefined;
+  #front: Pending | undefined; // the first that is not stored
   #length = 0;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
@@ -40,8 +48,21 @@ export class AckQueue {
     if (this.#tail) this.#tail.next = pending;
     else this.#head = pending;
     this.#tail = pending;
+    this.#front ??= pending;
     this.#length++;
     if (!this.#closed) this.#timer ??= setTimeout(this.#watch, this.#options.deadlineMs);
+  }
+
+  stored(pending: Pending): void {
+    pending.stored = true;
+    if (pending === this.#front) this.#advanceFront();
+  }
+
+  /** There is nothing to store or queue for this packet; its acknowledgement may leave in its turn. */
+  skip(pending: Pending): void {
+    pending.due = true;
+    this.stored(pending);
+    if (pending === this.#head) this.#advance();
   }
 
   /** The packet may leave as soon as those before it have left. */
@@ -63,12 +84,22 @@ export class AckQueue {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#whenEmpty?.();
-    for (let pending = this.#head; pending; pending = pending.next) if (pending.failed) pending.due = true;
+    for (let pending = this.#head; pending; pending = pending.next) {
+      if (pending.failed) pending.due = pending.stored = true;
+    }
+    this.#advanceFront();
+  }
+
+  #advanceFront(): void {
+    for (let pending = this.#front; pending?.stored; pending = this.#front) {
+      this.#front = pending.next;
+      if (!pending.due) this.#options.onStored(pending);
+    }
     this.#advance();
   }
 
   #advance(): void {
-    for (let pending = this.#head; pending?.due; pending = this.#head) {
+    for (let pending = this.#head; pending?.due && pending !== this.#front; pending = this.#head) {
       this.#head = pending.next;
       if (!this.#head) this.#tail = undefined;
       this.#length--;

@@ -6,8 +6,6 @@ export interface StreamOwner {
   fromBroker(header: number, pieces: readonly Uint8Array[], bytes: number): void;
   /** Aedes is done with the connection. */
   brokerHungUp(): void;
-  /** Aedes publishes the client's will. */
-  willLeaves(): void;
 }
 
 /**
@@ -16,7 +14,7 @@ export interface StreamOwner {
  * - `feed` makes Aedes handle a packet before it returns, so that packets of a client take effect in the order in which
  *   they came, and so that whatever Aedes throws meets the caller and not the process.
  * - `write` takes the pieces in which mqtt-packet writes a packet, hands whole packets on, and always asks for more:
- *   Aedes must never wait for a subscriber, because everybody else then waits with it (I8).
+ *   Aedes never has to wait for a client.
  */
 export class BrokerStream extends Duplex {
   readonly owner: StreamOwner;
@@ -34,11 +32,6 @@ export class BrokerStream extends Duplex {
   feed(packet: Buffer): void {
     this.#unread = this.#unread ? Buffer.concat([this.#unread, packet]) : packet;
     this.emit('readable');
-  }
-
-  /** Bytes that Aedes has not taken yet: it is busy with earlier packets. */
-  get unreadBytes(): number {
-    return this.#unread?.length ?? 0;
   }
 
   override read(size?: number): Buffer | null {

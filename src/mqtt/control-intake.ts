@@ -1,41 +1,34 @@
-import type { BrokerClient } from './broker.ts';
-import {
-  acknowledgementForBroker,
-  disconnectForBroker,
-  subscribeForBroker,
-  unsubscribeForBroker,
-} from './broker-packets.ts';
-import type { BrokerStream } from './broker-stream.ts';
 import type { ProtocolVersion } from './connect-packet.ts';
 import { checkFlags, packetName, packetTypes, readAcknowledgement, readDisconnect } from './control-packets.ts';
 import type { MqttLimits } from './limits.ts';
 import type { Outbox } from './outbox.ts';
-import { malformed, protocolError, Refusal, reasonCodes } from './refusal.ts';
+import { malformed, protocolError } from './refusal.ts';
 import { pingresp } from './replies.ts';
+import type { Sender } from './sender.ts';
 import { readSubscribe, readUnsubscribe } from './subscribe-packet.ts';
+import type { Subscriptions } from './subscriptions.ts';
 
 export interface ControlIntakeOptions {
   readonly version: ProtocolVersion;
   readonly limits: MqttLimits;
   readonly outbox: Outbox;
-  readonly stream: BrokerStream;
-  readonly client: BrokerClient;
+  readonly sender: Sender;
+  readonly subscriptions: Subscriptions;
   /** As the CONNECT said. */
   readonly expirySeconds: number;
   /** PUBREL. @throws Refusal */
   readonly onRelease: (packetId: number) => void;
+  /** DISCONNECT. */
+  readonly onLeave: () => void;
 }
 
-/**
- * What becomes of a connected client's packets other than PUBLISH: PINGREQ is answered here, the rest goes to Aedes in
- * words of our own (`broker-packets.ts`).
- */
+/** What becomes of a connected client's packets other than PUBLISH: each is checked, and goes to whom it concerns. */
 export class ControlIntake {
-  /** A SUBSCRIBE or UNSUBSCRIBE that Aedes has not answered yet: until then nothing is read, so that packets take effect
-   * in their order. */
+  /** A SUBSCRIBE or UNSUBSCRIBE has not been answered yet: until then nothing is read, so that packets take effect in
+   * their order. */
   unanswered = false;
-  /** The client has said DISCONNECT. */
-  leaving = false;
+  /** Unless the client takes it back with a DISCONNECT, its will is published when the connection is over. */
+  sendWill = true;
   /** How long its session outlives the connection; a DISCONNECT may change it. */
   expirySeconds: number;
   readonly #options: ControlIntakeOptions;
@@ -48,21 +41,23 @@ export class ControlIntake {
   /** @throws Refusal */
   take(header: number, body: Buffer): void {
     checkFlags(header);
-    const { version, limits, outbox, stream } = this.#options;
+    const { version, limits, outbox, subscriptions } = this.#options;
     switch (header >> 4) {
       case packetTypes.puback:
       case packetTypes.pubrec:
       case packetTypes.pubcomp:
-        stream.feed(acknowledgementForBroker(header, readAcknowledgement(header, body, version)));
+        this.#acknowledge(header, body);
         break;
       case packetTypes.pubrel:
         this.#options.onRelease(readAcknowledgement(header, body, version).packetId);
         break;
       case packetTypes.subscribe:
-        this.#subscribe(body);
+        this.unanswered = true;
+        subscriptions.subscribe(readSubscribe(body, version, limits));
         break;
       case packetTypes.unsubscribe:
-        this.#ask(unsubscribeForBroker(readUnsubscribe(body, version, limits), version));
+        this.unanswered = true;
+        subscriptions.unsubscribe(readUnsubscribe(body, version, limits));
         break;
       case packetTypes.pingreq:
         if (body.length > 0) throw malformed('PINGREQ: it has a body.');
@@ -78,24 +73,13 @@ export class ControlIntake {
     }
   }
 
-  #subscribe(body: Buffer): void {
-    const { version, limits, client } = this.#options;
-    const packet = readSubscribe(body, version, limits);
-    const filters = new Set([...Object.keys(client.subscriptions), ...packet.filters]).size;
-    if (filters > limits.subscriptionsMax) {
-      const message = `That makes ${filters} subscriptions; ${limits.subscriptionsMax} are allowed. Use wildcards.`;
-      throw new Refusal(reasonCodes.quotaExceeded, message, 'subscription_limit');
-    }
-    this.#ask(subscribeForBroker(packet, version));
-  }
-
-  #ask(packet: Buffer): void {
-    this.unanswered = true;
-    this.#options.stream.feed(packet);
+  #acknowledge(header: number, body: Buffer): void {
+    const { packetId, reasonCode } = readAcknowledgement(header, body, this.#options.version);
+    this.#options.sender.acknowledge(header >> 4, packetId, reasonCode);
   }
 
   #leave(body: Buffer): void {
-    const { version, limits, stream, expirySeconds } = this.#options;
+    const { version, limits, expirySeconds, onLeave } = this.#options;
     const { reasonCode, sessionExpirySeconds } = readDisconnect(body, version);
     if (sessionExpirySeconds !== undefined) {
       if (expirySeconds === 0 && sessionExpirySeconds > 0) {
@@ -103,7 +87,7 @@ export class ControlIntake {
       }
       this.expirySeconds = Math.min(sessionExpirySeconds, limits.sessionExpirySecondsMax);
     }
-    this.leaving = true;
-    stream.feed(disconnectForBroker(reasonCode, version));
+    this.sendWill = reasonCode !== 0; // MQTT-3.14.4-3
+    onLeave();
   }
 }

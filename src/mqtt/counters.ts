@@ -26,10 +26,13 @@ export const dropReasons = [
   'qos0_not_stored',
   'will_not_stored',
   'outbound_qos0',
-  'outbound_after_close',
+  'outbound_too_large',
+  'outbound_expired',
   'session_queue_full',
   'retained_full',
+  'retained_not_stored',
   'fan_out_failed',
+  'unreadable',
 ] as const;
 export type DropReason = (typeof dropReasons)[number];
 

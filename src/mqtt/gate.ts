@@ -30,6 +30,8 @@ export class Gate implements ClientHost {
   readonly gone: Promise<void>;
   /** Set once this connection is the client's only one. */
   clientId: string | undefined;
+  /** Its name in the state. */
+  connection: string | undefined;
   readonly #node: MqttNode;
   readonly #socket: Duplex;
   readonly #frames = new FrameReader();
@@ -58,7 +60,7 @@ export class Gate implements ClientHost {
     });
     this.#connectTimer = setTimeout(() => this.close('connect_timeout'), node.limits.connectTimeoutMs);
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    socket.on('drain', () => this.resume());
+    socket.on('drain', () => this.#onDrain());
     socket.on('end', () => this.#onEnd());
     socket.on('error', () => this.close('client_gone')); // resets and the like; 'close' follows
     socket.on('close', () => this.close('client_gone'));
@@ -87,6 +89,19 @@ export class Gate implements ClientHost {
         ? disconnect(this.#version, code, message, this.#client.fit)
         : connackRefusal(this.#version, code, message);
     this.close(closeReason, last);
+  }
+
+  fail(error: unknown): void {
+    if (error instanceof Refusal) {
+      this.refuse(error);
+      return;
+    }
+    const { clientId } = this;
+    const stored = error instanceof PubSubError; // the session could not be written
+    if (!this.closed) this.#node.logger.error({ err: error, clientId }, 'mqtt connection failed');
+    const message = 'The server could not go on with this connection. Connect again.';
+    const reason = stored ? 'store_unavailable' : 'internal_error';
+    this.refuse(new Refusal(reasonCodes.serverUnavailable, message, reason));
   }
 
   /** @param last a packet to send before. */
@@ -124,6 +139,11 @@ export class Gate implements ClientHost {
     this.#pump();
   }
 
+  #onDrain(): void {
+    this.#client?.drained();
+    this.resume();
+  }
+
   #onEnd(): void {
     this.#finished = true;
     this.#pump();
@@ -136,7 +156,7 @@ export class Gate implements ClientHost {
     try {
       more = this.#takeAll();
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     }
     this.#pumping = false;
     if (this.closed) return;
@@ -191,7 +211,7 @@ export class Gate implements ClientHost {
     this.#phase = 'greeting';
     this.#handshake = shakeHands(this.#node, this, packet)
       .then((client) => this.#greet(client))
-      .catch((error: unknown) => this.#fail(error));
+      .catch((error: unknown) => this.fail(error));
   }
 
   async #greet(client: ConnectedClient | undefined): Promise<void> {
@@ -202,19 +222,6 @@ export class Gate implements ClientHost {
     clearTimeout(this.#connectTimer);
     this.#phase = 'open';
     this.#pump();
-  }
-
-  #fail(error: unknown): void {
-    if (error instanceof Refusal) {
-      this.refuse(error);
-      return;
-    }
-    const { clientId } = this;
-    const stored = error instanceof PubSubError; // the session could not be written
-    this.#node.logger.error({ err: error, clientId }, 'mqtt connection failed');
-    const message = 'The server could not go on with this connection. Connect again.';
-    const reason = stored ? 'store_unavailable' : 'internal_error';
-    this.refuse(new Refusal(reasonCodes.serverUnavailable, message, reason));
   }
 
   /** @returns false when the connection is closed already. */
@@ -232,11 +239,7 @@ export class Gate implements ClientHost {
   async #finish(): Promise<void> {
     await this.#handshake;
     const client = this.#client;
-    if (client) {
-      await client.close();
-      this.#node.sessions.close(client.session, client.expirySeconds);
-      this.#node.broker.forget(client.session.clientId);
-    }
+    await client?.close();
     if (this.clientId !== undefined) this.#node.live.delete(this.clientId);
     this.#node.gates.delete(this);
     this.#onGone();

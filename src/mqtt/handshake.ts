@@ -1,18 +1,23 @@
 import { randomUUID } from 'node:crypto';
+import { PubSubError } from '../domain/errors.ts';
+import type { ConnectGrant, ConnectionRef } from '../store/store.ts';
 import type { ConnectPacket } from './connect-packet.ts';
 import { ConnectedClient } from './connected-client.ts';
 import type { Gate } from './gate.ts';
 import type { MqttNode } from './node.ts';
-import { Refusal, reasonCodes } from './refusal.ts';
+import { Refusal, reasonCodes, takenOver } from './refusal.ts';
 import { connack, type Fit } from './replies.ts';
 import type { Session } from './session.ts';
+import type { Subscription } from './subscription.ts';
+import { UnreleasedIds } from './unreleased-ids.ts';
+import { encodeWill } from './will-record.ts';
 
 /**
  * From a well-formed CONNECT to a client, in this order: who is it, is an earlier connection of it still here (it is
- * closed, and everything of it finished), which session does it get. Nothing of an existing session is touched before
- * the client is authenticated. Durable on return.
- * @returns undefined when the connection was closed meanwhile; its session is let go of.
- * @throws Refusal or a PubSubError of the store: the CONNECT is answered with it.
+ * closed, and everything of it finished), is one on another node (the state sees to that), which session does it get.
+ * Nothing of an existing session is touched before the client is authenticated. Durable on return.
+ * @returns undefined when the connection was closed meanwhile; the state knows.
+ * @throws Refusal or a PubSubError of the state: the CONNECT is answered with it.
  */
 export async function shakeHands(
   node: MqttNode,
@@ -22,15 +27,63 @@ export async function shakeHands(
   const clientId = packet.clientId || `headwater-${randomUUID()}`;
   await authenticate(node, gate, packet, clientId);
   if (!(await takeOver(node, gate, clientId))) return undefined;
+  const connection = { clientId, connection: randomUUID() };
   const expirySeconds = expiryOf(packet, node.limits.sessionExpirySecondsMax);
-  const { session, present } = await node.sessions.open({ clientId, cleanStart: packet.cleanStart, expirySeconds });
+  gate.connection = connection.connection;
+  const grant = await claim(node, packet, connection, expirySeconds);
+  if (grant.earlierWill) node.wills.publish(grant.earlierWill);
   let client: ConnectedClient | undefined;
   try {
-    if (!gate.closed) client = connected(node, gate, packet, { session, present, expirySeconds });
+    if (!gate.closed)
+      client = connected(node, gate, packet, sessionOf(node, connection, expirySeconds, grant), grant.present);
     return client;
   } finally {
-    if (!client) node.sessions.close(session, expirySeconds);
+    if (!client) await node.departures.tell(connection, { sendWill: true, expirySeconds, sentUpTo: grant.sentUpTo });
   }
+}
+
+/** @throws Refusal there are too many sessions */
+async function claim(
+  { state }: MqttNode,
+  { cleanStart, will }: ConnectPacket,
+  connection: ConnectionRef,
+  expirySeconds: number,
+): Promise<ConnectGrant> {
+  try {
+    return await state.connect({
+      ...connection,
+      cleanStart,
+      expirySeconds,
+      newSessionId: randomUUID(),
+      will: will && {
+        message: encodeWill(will, connection.clientId),
+        delaySeconds: will.properties.willDelaySeconds ?? 0,
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof PubSubError) || error.code !== 'RESOURCE_EXHAUSTED') throw error;
+    throw new Refusal(reasonCodes.quotaExceeded, error.message, 'session_limit');
+  }
+}
+
+function sessionOf(
+  { unreleased }: MqttNode,
+  connection: ConnectionRef,
+  expirySeconds: number,
+  { sessionId, present, subscriptions, previous, sentUpTo }: ConnectGrant,
+): Session {
+  const remembered = present ? unreleased.take(sessionId, previous) : undefined;
+  return {
+    clientId: connection.clientId,
+    connection,
+    sessionId,
+    kept: present || expirySeconds > 0,
+    recalled: present && !remembered,
+    expirySeconds,
+    subscriptions: new Map(Object.entries(subscriptions) as [string, Subscription][]),
+    unreleased: remembered ?? new UnreleasedIds(),
+    sentUpTo,
+  };
 }
 
 /** @throws Refusal the client may not come in. */
@@ -50,28 +103,25 @@ async function takeOver(node: MqttNode, gate: Gate, clientId: string): Promise<b
       gate.clientId = clientId;
       return true;
     }
-    const message = 'The same client id has connected again.';
-    earlier.refuse(new Refusal(reasonCodes.sessionTakenOver, message, 'taken_over'));
+    earlier.refuse(takenOver());
     await Promise.race([earlier.gone, gate.ended]);
   }
   return false;
 }
 
-interface Opened {
-  readonly session: Session;
-  readonly present: boolean;
-  readonly expirySeconds: number;
-}
-
-function connected(node: MqttNode, gate: Gate, packet: ConnectPacket, opened: Opened): ConnectedClient {
-  const { session, present, expirySeconds } = opened;
+function connected(
+  node: MqttNode,
+  gate: Gate,
+  packet: ConnectPacket,
+  session: Session,
+  present: boolean,
+): ConnectedClient {
   return new ConnectedClient({
     node,
     host: gate,
     outbox: gate.outbox,
     packet,
     session,
-    expirySeconds,
     fit: fitOf(packet),
     connack: connackFor(node, packet, session, present),
   });

@@ -1,9 +1,8 @@
 import type { DeviceUplink } from '../bridge/uplink.ts';
 import { PubSubError } from '../domain/errors.ts';
 import { AckQueue } from './ack-queue.ts';
-import type { BrokerClient, OutgoingMessage } from './broker.ts';
-import { FanOut } from './fan-out.ts';
 import { publishOverheadBytes } from './limits.ts';
+import type { Message } from './message.ts';
 import type { MqttNode } from './node.ts';
 import type { Outbox } from './outbox.ts';
 import type { Pending, PendingOwner } from './pending.ts';
@@ -29,7 +28,6 @@ export interface IntakeOptions {
   readonly outbox: Outbox;
   readonly session: Session;
   readonly device: DeviceUplink;
-  readonly client: BrokerClient;
   readonly version: number;
   readonly fit: Fit;
 }
@@ -37,15 +35,16 @@ export interface IntakeOptions {
 /**
  * What becomes of the PUBLISH and PUBREL packets of one connection.
  *
- *     PUBLISH ──► a route takes it? ──yes──► the store ──durable──► acknowledgement ──► subscribers
- *                                   ──no───► subscribers ──taken──► acknowledgement
+ *     PUBLISH ──► the store, if a route takes it ──► the queues of kept sessions, retained ──► acknowledgement
+ *                                                                                            └──► those connected
  *     PUBREL  ──► the store forgets the packet id ──► PUBCOMP
  *
- * Everything that will be acknowledged stands in one queue, and only its head may leave: acknowledgements of all kinds go
- * out in the order in which their packets came (I7), and none before its message is durable (I1). QoS 0 needs no place
- * in the queue; see `Qos0Intake`.
+ * Everything that will be acknowledged stands in one queue (`AckQueue`): acknowledgements of all kinds go out in the order
+ * in which their packets came (I7), and none before its message is durable, in every topic and every queue that it has
+ * to reach (I1). The two come one after the other: what the store refuses reaches no subscriber, and when a queue fails
+ * the repetition is recognised in the topics (I6). QoS 0 needs no place in the queue; see `Qos0Intake`.
  *
- * When the store does not take a message, its place in the queue is never cleared: nothing behind it is acknowledged,
+ * When the store, or a queue, does not take a message, its place in the queue is never cleared: nothing behind it is acknowledged,
  * nothing more is read, and when the oldest is `storeDeadlineMs` old the connection is closed, so that the client sends
  * again. The same deadline ends a connection whose store hangs.
  *
@@ -61,7 +60,6 @@ export class Intake implements PendingOwner {
   readonly #options: IntakeOptions;
   readonly #node: MqttNode;
   readonly #acks: AckQueue;
-  readonly #fanOut: FanOut;
   readonly #window: Window;
   readonly #qos0: Qos0Intake;
   #held = false; // the store did not take a message
@@ -72,19 +70,19 @@ export class Intake implements PendingOwner {
     const { node, outbox, fit, device } = options;
     this.#options = options;
     this.#node = node;
-    const fanOut = new FanOut(node, options.client, options.session.clientId);
+    const { clientId } = options.session;
     const onRoom = () => this.#onRoom();
     const window = new Window(node.limits, node.inflight, onRoom);
     const complain = (error: unknown) => this.#complain(error);
-    this.#fanOut = fanOut;
     this.#window = window;
-    this.#qos0 = new Qos0Intake({ node, device, fanOut, window, complain, onRoom });
+    this.#qos0 = new Qos0Intake({ node, clientId, device, window, complain, onRoom });
     this.#acks = new AckQueue({
       outbox,
       fit,
       counters: node.counters,
       clock: node.clock,
       deadlineMs: node.limits.storeDeadlineMs,
+      onStored: (pending) => this.#keep(pending),
       onLeft: (pending) => this.#onLeft(pending),
       onDeadline: () => this.#onDeadline(),
     });
@@ -113,7 +111,7 @@ export class Intake implements PendingOwner {
     const maybeStored = state === idStates.stored || (state === idStates.free && session.recalled);
     if (version === 5 && state === idStates.free && !maybeStored) pending.reasonCode = reasonCodes.packetIdNotFound;
     if (maybeStored && session.kept) {
-      this.#node.uplink.release(session.sessionId, packetId).then(pending.stored, pending.notStored);
+      this.#node.uplink.release(session.sessionId, packetId).then(pending.onStored, pending.onNotStored);
     } else this.onStored(pending);
   }
 
@@ -130,49 +128,68 @@ export class Intake implements PendingOwner {
   }
 
   onStored(pending: Pending): void {
-    const { unreleased } = this.#options.session;
-    if (pending.ack === ackHeaders.pubcomp) unreleased.settle(pending.packetId, idStates.free);
-    else if (pending.first) unreleased.settle(pending.packetId, idStates.stored);
-    this.#acks.due(pending);
+    if (pending.ack === ackHeaders.pubcomp) this.#options.session.unreleased.settle(pending.packetId, idStates.free);
+    this.#acks.stored(pending);
   }
 
   onNotStored(pending: Pending, error: unknown): void {
     this.#complain(error);
     pending.message = undefined;
+    pending.audience = undefined;
     if (pending.first) this.#options.session.unreleased.settle(pending.packetId, idStates.free);
-    if (this.#closed) this.#acks.due(pending);
+    if (this.#closed) this.#acks.skip(pending);
     else if (isFinal(error) && pending.ack !== ackHeaders.pubcomp) this.#refuse(pending, error);
     else this.#hold(pending);
   }
 
-  onFannedOut(pending: Pending, error: Error | null | undefined): void {
-    if (error) this.#node.counters.dropped.fan_out_failed++;
-    if (!pending.due) this.#acks.due(pending); // no route: acknowledged once subscribers have it
-    this.#partDone(pending);
+  onKept(pending: Pending): void {
+    const { first, routed, packetId } = pending;
+    if (first) this.#options.session.unreleased.settle(packetId, routed ? idStates.stored : idStates.kept);
+    this.#acks.due(pending);
   }
 
   #publish1(publish: Publish): void {
+    const message = this.#messageOf(publish);
     const accepted = this.#accept(publish);
     const pending = this.#enqueue(ackHeaders.puback, publish.packetId, costOf(publish));
-    this.#process(pending, accepted, this.#fanOut.messageOf(publish));
+    this.#process(pending, accepted, message);
   }
 
   /** MQTT-4.3.3-10: while the id is not released, the same id is the same message. */
   #publish2(publish: Publish): void {
-    const { session } = this.#options;
+    const { unreleased, kept, sessionId } = this.#options.session;
     const { packetId } = publish;
-    const pending = this.#enqueue(ackHeaders.pubrec, packetId, costOf(publish));
-    if (session.unreleased.state(packetId) !== idStates.free) {
-      this.#node.counters.duplicates++;
-      this.#process(pending, session.unreleased.arrival(packetId), undefined);
+    if (unreleased.state(packetId) !== idStates.free) {
+      this.#repeated(packetId, costOf(publish));
       return;
     }
-    if (session.kept) publish.dedupe = { scope: session.sessionId, packetId };
+    unreleased.arrive(packetId);
+    if (kept) publish.dedupe = { scope: sessionId, packetId };
+    const message = this.#messageOf(publish);
     const accepted = this.#accept(publish);
-    if (accepted) session.unreleased.arrive(packetId, accepted);
-    else session.unreleased.settle(packetId, idStates.kept);
-    pending.first = accepted !== undefined;
-    this.#process(pending, accepted, this.#fanOut.messageOf(publish));
+    const pending = this.#enqueue(ackHeaders.pubrec, packetId, costOf(publish));
+    pending.first = true;
+    this.#process(pending, accepted, message);
+  }
+
+  /** Acknowledged like the first one, and together with it if that is still on its way, perhaps on an earlier connection. */
+  #repeated(packetId: number, bytes: number): void {
+    const { unreleased } = this.#options.session;
+    this.#node.counters.duplicates++;
+    const pending = this.#enqueue(ackHeaders.pubrec, packetId, bytes);
+    if (unreleased.state(packetId) !== idStates.arriving) {
+      this.#acks.skip(pending);
+      return;
+    }
+    unreleased.whenSettled(packetId, (state) => {
+      if (state !== idStates.free) this.#acks.skip(pending);
+      else if (this.#closed) this.#acks.skip(pending);
+      else this.#hold(pending);
+    });
+  }
+
+  #messageOf(publish: Publish): Message | undefined {
+    return this.#node.fanOut.messageOf(publish, this.#options.session.clientId);
   }
 
   #accept(publish: Publish): Promise<void> | undefined {
@@ -186,36 +203,33 @@ export class Intake implements PendingOwner {
     pending.ack = ack;
     pending.packetId = packetId;
     pending.bytes = bytes;
-    pending.parts = 1; // its place in the queue
     pending.arrivedMs = this.nowMs;
     this.#window.take(bytes);
     this.#acks.add(pending);
     return pending;
   }
 
-  #process(pending: Pending, accepted: Promise<void> | undefined, message: OutgoingMessage | undefined): void {
-    if (accepted) {
-      pending.message = message; // for when it is durable
-      accepted.then(pending.stored, pending.notStored);
-    } else if (message) {
-      pending.parts++;
-      this.#fanOut.send(pending, message);
-    } else this.#acks.due(pending);
+  #process(pending: Pending, accepted: Promise<void> | undefined, message: Message | undefined): void {
+    pending.message = message;
+    pending.routed = accepted !== undefined;
+    if (accepted) accepted.then(pending.onStored, pending.onNotStored);
+    else this.#acks.stored(pending);
+  }
+
+  /** Stored, in its turn: into the queues of its subscribers. */
+  #keep(pending: Pending): void {
+    const { message } = pending;
+    const { fanOut } = this.#node;
+    if (message) pending.audience = fanOut.address(message);
+    const keeping = pending.audience && fanOut.keep(pending.audience);
+    if (keeping) keeping.then(pending.onKept, pending.onNotStored);
+    else this.onKept(pending);
   }
 
   #onLeft(pending: Pending): void {
-    const { message } = pending;
-    if (message) {
-      pending.message = undefined;
-      pending.parts++;
-      this.#fanOut.send(pending, message);
-    }
-    this.#partDone(pending);
-  }
-
-  #partDone(pending: Pending): void {
-    if (--pending.parts > 0) return;
-    this.#window.give(pending.bytes);
+    const { audience, bytes } = pending;
+    if (audience) this.#node.fanOut.deliver(audience);
+    this.#window.give(bytes);
     this.#node.pendings.give(pending);
     this.#onRoom();
   }
@@ -238,7 +252,7 @@ export class Intake implements PendingOwner {
     this.#node.counters.negativeAcks++;
     pending.reasonCode = reasonCodes.implementationSpecific;
     pending.reason = message;
-    this.#acks.due(pending);
+    this.#acks.skip(pending);
   }
 
   #onDeadline(): void {

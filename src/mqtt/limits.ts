@@ -1,5 +1,7 @@
+import type { MqttStateLimits } from '../store/store.ts';
+
 /** Every bound of the MQTT side; what happens at each is said beside it, and `MqttCounters` counts it. */
-export interface MqttLimits {
+export interface MqttLimits extends MqttStateLimits {
   /** Connections at a time, all listeners together; one more is closed at once. */
   readonly connectionsMax: number;
   /** From the accepted socket to a complete CONNECT; then the connection is closed. */
@@ -26,25 +28,27 @@ export interface MqttLimits {
   readonly qos0BytesMax: number;
   /** Age of the oldest publish without an acknowledgement at which the connection is closed. */
   readonly storeDeadlineMs: number;
-  /** What waits for one client's socket; past it QoS 0 is dropped, and anything else closes the connection. */
+  /**
+   * What waits for one client's socket; past it QoS 0 is dropped. And what waits, at QoS 1 and 2, for a client whose
+   * session ends with its connection; past it the connection is closed.
+   */
   readonly outboundBytesMax: number;
-  /** What waits for one client's socket at which the gate stops reading from that client. */
+  /** What waits for one client's socket at which the gate stops reading from that client, and sending it QoS 1 and 2. */
   readonly unreadBytesMax: number;
   /** Filters of one connection; one more closes the connection. */
   readonly subscriptionsMax: number;
-  /** Sessions that outlive their connections; a CONNECT that needs one more is refused. */
-  readonly sessionsMax: number;
   /** A longer Session Expiry Interval is cut to this; so is the endless session of MQTT 3.1.1. */
   readonly sessionExpirySecondsMax: number;
-  /** How often sessions that have expired are looked for. */
-  readonly sessionSweepMs: number;
-  /** Messages that wait for one offline session; the newest is dropped past it. */
-  readonly sessionQueueMessagesMax: number;
-  /** Bytes of those of all sessions; the newest is dropped past it. */
-  readonly sessionQueueBytesMax: number;
-  /** Retained messages; one on a new topic is not kept past it. */
-  readonly retainedMessagesMax: number;
-  readonly retainedBytesMax: number;
+  /** How often the state looks after sessions, wills and other nodes. */
+  readonly sweepMs: number;
+  /** QoS 1 and 2 messages that a client has not acknowledged; a smaller Receive Maximum of an MQTT 5 client counts. */
+  readonly outgoingMax: number;
+  /** What is read of a session's queue ahead of its client. */
+  readonly readAheadBytesMax: number;
+  /** When a queue that could not be read is tried again. */
+  readonly queueRetryMs: number;
+  /** Sessions without a connection whose unreleased QoS 2 packet ids are remembered here; of others the store knows them. */
+  readonly rememberedSessionsMax: number;
   /** How long a closed connection may take to read its last packet. */
   readonly closeLingerMs: number;
 }
@@ -66,14 +70,21 @@ export const defaultMqttLimits: MqttLimits = {
   outboundBytesMax: 8 * 1_048_576,
   unreadBytesMax: 65_536,
   subscriptionsMax: 1000,
-  sessionsMax: 10_000,
   sessionExpirySecondsMax: 30 * 86_400,
-  sessionSweepMs: 30_000,
-  sessionQueueMessagesMax: 1000,
+  sweepMs: 1000,
+  outgoingMax: 128,
+  readAheadBytesMax: 262_144,
+  queueRetryMs: 1000,
+  rememberedSessionsMax: 10_000,
+  closeLingerMs: 1000,
+  sessionsMax: 10_000,
+  sessionQueueMessagesMax: 100_000,
   sessionQueueBytesMax: 64 * 1_048_576,
   retainedMessagesMax: 10_000,
   retainedBytesMax: 64 * 1_048_576,
-  closeLingerMs: 1000,
+  takeoverMs: 5000,
+  nodeDeadMs: 10_000,
+  forwardBytesMax: 16 * 1_048_576,
 };
 
 /** What a publish costs beside its topic and payload, roughly; so that a million empty ones are not free. */

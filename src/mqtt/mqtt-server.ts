@@ -4,26 +4,32 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import type { Uplink } from '../bridge/uplink.ts';
-import type { Table } from '../store/store.ts';
+import type { MqttState, MqttStateCounters } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { Broker } from './broker.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { MqttCounters } from './counters.ts';
+import { Departures } from './departures.ts';
+import { FanOut } from './fan-out.ts';
 import { Gate } from './gate.ts';
 import { guardUplink } from './guarded-uplink.ts';
+import { Interests } from './interests.ts';
 import { defaultMqttLimits, type MqttLimits } from './limits.ts';
 import type { Authenticate, MqttNode } from './node.ts';
 import { FlushTurn } from './outbox.ts';
 import { PendingPool } from './pending.ts';
 import { RetainedMessages } from './retained-messages.ts';
-import type { SessionRecord } from './session.ts';
-import { SessionStore } from './session-store.ts';
-import { Sessions } from './sessions.ts';
+import { stateEvents } from './state-events.ts';
+import { Subscribers } from './subscribers.ts';
+import { Sweeper } from './sweeper.ts';
+import { UnreleasedMemory } from './unreleased-memory.ts';
 import { attachWebSocket } from './web-socket.ts';
+import { Wills } from './wills.ts';
 
 export interface MqttServerOptions {
   readonly uplink: Uplink;
-  readonly sessions: Table<SessionRecord>;
+  /** This server's own from here on: it opens and closes it. */
+  readonly state: MqttState;
   readonly logger: Logger;
   /** Unix epoch, ms. */
   readonly clock: () => number;
@@ -42,32 +48,44 @@ export interface ListenAddress {
   readonly port: number; // 0: any
 }
 
-export interface MqttServerCounters extends Readonly<MqttCounters> {
-  readonly sessions: number;
-  readonly sessionQueueBytes: number;
-  readonly retainedMessages: number;
-  readonly retainedBytes: number;
+export interface MqttServerCounters extends Readonly<MqttCounters>, MqttStateCounters {
   readonly inflightBytes: number;
   readonly qos0Bytes: number;
 }
 
-/** Reads the sessions that an earlier process left, and starts a server that listens nowhere yet. */
+/** Joins the other nodes, and starts a server that listens nowhere yet. @throws PubSubError UNAVAILABLE */
 export async function openMqttServer(options: MqttServerOptions): Promise<MqttServer> {
-  const { uplink, logger, clock, authenticate } = options;
+  const { logger } = options;
   const limits = { ...defaultMqttLimits, ...options.limits };
+  const broker = await Broker.open({ topicLevelsMax: limits.topicLevelsMax, logger });
+  const interests = new Interests();
+  const node = nodeOf(options, limits, broker, interests);
+  await node.state.open(stateEvents({ ...node, interests }));
+  return new MqttServer(node);
+}
+
+function nodeOf(options: MqttServerOptions, limits: MqttLimits, broker: Broker, interests: Interests): MqttNode {
+  const { state, logger, clock, authenticate } = options;
+  const uplink = guardUplink(options.uplink);
   const counters = new MqttCounters();
-  const sessions = await Sessions.load({ table: options.sessions, counters, clock, limits });
-  const retained = new RetainedMessages(limits, counters);
-  const broker = await Broker.open({ store: new SessionStore(sessions, retained), sessions, limits, logger });
-  const node: MqttNode = {
+  const subscribers = new Subscribers();
+  const fanOut = new FanOut({ state, subscribers, interests, counters, clock, logger });
+  const wills = new Wills({ state, uplink, fanOut, counters, clock, logger });
+  return {
     limits,
     counters,
     clock,
     logger,
-    uplink: guardUplink(uplink),
-    sessions,
+    uplink,
+    state,
     broker,
+    subscribers,
+    fanOut,
+    wills,
     authenticate,
+    retained: new RetainedMessages(),
+    departures: new Departures(state, wills, limits.connectionsMax),
+    unreleased: new UnreleasedMemory(limits.rememberedSessionsMax),
     turn: new FlushTurn(),
     pendings: new PendingPool(),
     inflight: new ByteBudget(limits.inflightTotalBytesMax),
@@ -75,21 +93,19 @@ export async function openMqttServer(options: MqttServerOptions): Promise<MqttSe
     gates: new Set(),
     live: new Map(),
   };
-  return new MqttServer(node, retained);
 }
 
 /** MQTT 3.1.1 and 5 over TCP, TLS and WebSocket; see `Gate` for a connection, `Intake` for what becomes of a message. */
 export class MqttServer {
   readonly #node: MqttNode;
-  readonly #retained: RetainedMessages;
-  readonly #sweep: NodeJS.Timeout;
+  readonly #sweeper: Sweeper;
   readonly #stopListening: (() => void)[] = [];
   #closing = false;
 
-  constructor(node: MqttNode, retained: RetainedMessages) {
+  constructor(node: MqttNode) {
     this.#node = node;
-    this.#retained = retained;
-    this.#sweep = setInterval(() => node.sessions.sweep(), node.limits.sessionSweepMs).unref();
+    this.#sweeper = new Sweeper({ ...node, sweepMs: node.limits.sweepMs });
+    this.#sweeper.start();
   }
 
   /** Serves one connection; the stream is the server's from here on. */
@@ -138,16 +154,8 @@ export class MqttServer {
   }
 
   counters(): MqttServerCounters {
-    const { counters, sessions, inflight, qos0Bytes } = this.#node;
-    return {
-      ...counters,
-      sessions: sessions.size,
-      sessionQueueBytes: sessions.queuedBytes,
-      retainedMessages: this.#retained.size,
-      retainedBytes: this.#retained.bytes,
-      inflightBytes: inflight.bytes,
-      qos0Bytes,
-    };
+    const { counters, state, inflight, qos0Bytes } = this.#node;
+    return { ...counters, ...state.counters(), inflightBytes: inflight.bytes, qos0Bytes };
   }
 
   /**
@@ -157,14 +165,18 @@ export class MqttServer {
   async close(deadlineMs: number): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    clearInterval(this.#sweep);
     for (const stop of this.#stopListening) stop();
-    const { gates, sessions, broker } = this.#node;
+    const { gates, state, wills, broker } = this.#node;
     const abandon = new AbortController();
     const deadline = sleep(deadlineMs, undefined, { signal: abandon.signal }).catch(() => {});
     await Promise.race([Promise.all(Array.from(gates, (gate) => gate.drain())), deadline]);
+    const left = Array.from(gates, (gate) => gate.gone);
     for (const gate of gates) gate.abort('shutdown');
-    await Promise.race([Promise.all([sessions.idle(), broker.close()]), deadline]);
+    await Promise.race([
+      Promise.all([...left, this.#sweeper.close(), broker.close()]).then(() => wills.idle()),
+      deadline,
+    ]);
+    await Promise.race([state.close().catch(() => {}), deadline]); // without it the others find out by themselves
     abandon.abort();
   }
 

@@ -1,14 +1,20 @@
 import type { Uplink } from '../bridge/uplink.ts';
+import type { MqttState } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Broker } from './broker.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { MqttCounters } from './counters.ts';
+import type { Departures } from './departures.ts';
+import type { FanOut } from './fan-out.ts';
 import type { Gate } from './gate.ts';
 import type { MqttLimits } from './limits.ts';
 import type { FlushTurn } from './outbox.ts';
 import type { PendingPool } from './pending.ts';
 import type { ReasonCode } from './refusal.ts';
-import type { Sessions } from './sessions.ts';
+import type { RetainedMessages } from './retained-messages.ts';
+import type { Subscribers } from './subscribers.ts';
+import type { UnreleasedMemory } from './unreleased-memory.ts';
+import type { Wills } from './wills.ts';
 
 /** Who asks to be let in. */
 export interface Credentials {
@@ -34,8 +40,14 @@ export interface MqttNode {
   readonly clock: () => number;
   readonly logger: Logger;
   readonly uplink: Uplink;
-  readonly sessions: Sessions;
+  readonly state: MqttState;
   readonly broker: Broker;
+  readonly subscribers: Subscribers;
+  readonly fanOut: FanOut;
+  readonly retained: RetainedMessages;
+  readonly wills: Wills;
+  readonly departures: Departures;
+  readonly unreleased: UnreleasedMemory;
   readonly authenticate: Authenticate | undefined;
   readonly turn: FlushTurn;
   readonly pendings: PendingPool;

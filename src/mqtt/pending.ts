@@ -1,11 +1,13 @@
-import type { OutgoingMessage } from './broker.ts';
+import type { Audience } from './fan-out.ts';
+import type { Message } from './message.ts';
 import type { ReasonCode } from './refusal.ts';
 
 /** What a pending packet reports to. */
 export interface PendingOwner {
   onStored(pending: Pending): void;
   onNotStored(pending: Pending, error: unknown): void;
-  onFannedOut(pending: Pending, error: Error | null | undefined): void;
+  /** It is in the queues of its subscribers, and retained, where it has to be. */
+  onKept(pending: Pending): void;
 }
 
 /**
@@ -21,22 +23,28 @@ export class Pending {
   /** MQTT 5 only; success otherwise. */
   reasonCode: ReasonCode = 0;
   reason = '';
+  /** In every topic that it was routed to. */
+  stored = false;
   /** The acknowledgement may leave as soon as those before it have left. */
   due = false;
   /** It will never be due: the store did not take it. */
   failed = false;
   /** Set for the first PUBLISH of a QoS 2 packet id, which answers for the id's state. */
   first = false;
+  /** A route took it. */
+  routed = false;
   arrivedMs = 0;
   bytes = 0;
-  /** For subscribers, once it is durable. */
-  message: OutgoingMessage | undefined;
-  /** Things still to be done: queue, store, subscribers. */
+  /** For subscribers, once it is stored. */
+  message: Message | undefined;
+  /** Who they are. */
+  audience: Audience | undefined;
+  /** QoS 0: things still to be done. */
   parts = 0;
 
-  readonly stored = (): void => this.owner!.onStored(this);
-  readonly notStored = (error: unknown): void => this.owner!.onNotStored(this, error);
-  readonly fannedOut = (error?: Error | null): void => this.owner!.onFannedOut(this, error);
+  readonly onStored = (): void => this.owner!.onStored(this);
+  readonly onNotStored = (error: unknown): void => this.owner!.onNotStored(this, error);
+  readonly onKept = (): void => this.owner!.onKept(this);
 }
 
 /** Keeps up to `idleMax` of them for the next messages. */
@@ -67,11 +75,14 @@ export class PendingPool {
     if (this.#count >= this.#idleMax) return;
     pending.owner = undefined;
     pending.message = undefined;
+    pending.audience = undefined;
     pending.reasonCode = 0;
     pending.reason = '';
+    pending.stored = false;
     pending.due = false;
     pending.failed = false;
     pending.first = false;
+    pending.routed = false;
     pending.parts = 0;
     pending.next = this.#idle;
     this.#idle = pending;

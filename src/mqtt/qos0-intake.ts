@@ -1,5 +1,4 @@
 import type { DeviceUplink } from '../bridge/uplink.ts';
-import type { FanOut } from './fan-out.ts';
 import type { MqttNode } from './node.ts';
 import type { Pending, PendingOwner } from './pending.ts';
 import type { Publish } from './publish-packet.ts';
@@ -7,8 +6,8 @@ import { costOf, type Window } from './window.ts';
 
 export interface Qos0IntakeOptions {
   readonly node: MqttNode;
+  readonly clientId: string;
   readonly device: DeviceUplink;
-  readonly fanOut: FanOut;
   readonly window: Window;
   /** Something was not stored. */
   readonly complain: (error: unknown) => void;
@@ -29,20 +28,22 @@ export class Qos0Intake implements PendingOwner {
   }
 
   publish(publish: Publish): void {
-    const { node, fanOut, window } = this.#options;
+    const { node, window, clientId } = this.#options;
     const bytes = costOf(publish);
-    const message = fanOut.messageOf(publish);
+    const message = node.fanOut.messageOf(publish, clientId);
     const accepted = this.#accept(publish, bytes);
-    if (!accepted && !message) return;
-    const pending = node.pendings.take(this);
-    pending.bytes = bytes;
-    pending.parts = (accepted ? 1 : 0) + (message ? 1 : 0);
-    window.take(bytes);
-    if (accepted) {
-      node.qos0Bytes += bytes;
-      accepted.then(pending.stored, pending.notStored);
+    const audience = message && node.fanOut.address(message);
+    const retained = audience && node.fanOut.keep(audience);
+    if (accepted || retained) {
+      const pending = node.pendings.take(this);
+      pending.bytes = bytes;
+      pending.parts = (accepted ? 1 : 0) + (retained ? 1 : 0);
+      window.take(bytes);
+      if (accepted) node.qos0Bytes += bytes;
+      accepted?.then(pending.onStored, pending.onNotStored);
+      retained?.then(pending.onKept, (error: unknown) => this.#onNotKept(pending, error));
     }
-    if (message) fanOut.send(pending, message);
+    if (audience) node.fanOut.deliver(audience);
   }
 
   onStored(pending: Pending): void {
@@ -56,8 +57,13 @@ export class Qos0Intake implements PendingOwner {
     this.onStored(pending);
   }
 
-  onFannedOut(pending: Pending, error: Error | null | undefined): void {
-    if (error) this.#options.node.counters.dropped.fan_out_failed++;
+  onKept(pending: Pending): void {
+    this.#partDone(pending);
+  }
+
+  #onNotKept(pending: Pending, error: unknown): void {
+    this.#options.node.counters.dropped.retained_not_stored++;
+    this.#options.complain(error);
     this.#partDone(pending);
   }
 

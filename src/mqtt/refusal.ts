@@ -53,6 +53,11 @@ export function protocolError(message: string): Refusal {
   return new Refusal(reasonCodes.protocolError, message);
 }
 
+/** MQTT-3.1.4-3 */
+export function takenOver(): Refusal {
+  return new Refusal(reasonCodes.sessionTakenOver, 'The same client id has connected again.', 'taken_over');
+}
+
 /** The CONNACK return code of MQTT 3.1.1 (§3.2.2.3) that says the same; undefined: close without a CONNACK. */
 export function returnCodeOf(code: ReasonCode): number | undefined {
   switch (code) {

@@ -120,6 +120,11 @@ function text(id: number, value: string): Buffer {
   return Buffer.concat([u16(id, bytes.length), bytes]);
 }
 
+export function pubrel(packetId: number, code: ReasonCode = 0): Buffer {
+  const id = Buffer.of(packetId >> 8, packetId & 0xff);
+  return packet(0x62, code === 0 ? [id] : [id, Buffer.of(code)]);
+}
+
 export const pingresp = Buffer.of(0xd0, 0);
 
 /** First bytes of the acknowledgements of a publish. */

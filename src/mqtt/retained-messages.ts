@@ -1,79 +1,43 @@
 import { setImmediate } from 'node:timers/promises';
-import type { MqttCounters } from './counters.ts';
-import type { BrokerPacket } from './offline-queue.ts';
+import { hasExpired, type Message } from './message.ts';
+import { decodeMessage } from './message-record.ts';
 import { filterMatches } from './topic-rules.ts';
-
-export interface RetainedLimits {
-  readonly retainedMessagesMax: number;
-  readonly retainedBytesMax: number;
-}
 
 const scannedPerTurn = 256;
 
-/** The last message per topic that was published with the retain flag. In memory only: a restart loses them. */
+/** The last message per topic that was published with the retain flag: this node's copy of what the state holds. */
 export class RetainedMessages {
-  readonly #limits: RetainedLimits;
-  readonly #counters: MqttCounters;
-  readonly #byTopic = new Map<string, BrokerPacket>();
-  #bytes = 0;
+  readonly #byTopic = new Map<string, Message>();
+  /** Topics that have not come again since the state lost sight of the others. */
+  #stale: Set<string> | undefined;
 
-  constructor(limits: RetainedLimits, counters: MqttCounters) {
-    this.#limits = limits;
-    this.#counters = counters;
+  onRetained(topic: string, record: Uint8Array | undefined): void {
+    this.#stale?.delete(topic);
+    // A copy: what came may be a view of something larger.
+    if (record) this.#byTopic.set(topic, decodeMessage(Uint8Array.prototype.slice.call(record)));
+    else this.#byTopic.delete(topic);
   }
 
-  get size(): number {
-    return this.#byTopic.size;
+  onReset(): void {
+    this.#stale = new Set(this.#byTopic.keys());
   }
 
-  get bytes(): number {
-    return this.#bytes;
+  onCurrent(): void {
+    for (const topic of this.#stale ?? []) this.#byTopic.delete(topic);
+    this.#stale = undefined;
   }
 
-  /** MQTT-3.3.1-5, -6: an empty payload removes what is there. */
-  set(packet: BrokerPacket): void {
-    const { topic, payload } = packet;
-    const before = this.#byTopic.get(topic);
-    if (before) {
-      this.#byTopic.delete(topic);
-      this.#bytes -= sizeOf(before);
-    }
-    if (payload.length === 0) return;
-    const { retainedMessagesMax, retainedBytesMax } = this.#limits;
-    if (this.#byTopic.size >= retainedMessagesMax || this.#bytes + sizeOf(packet) > retainedBytesMax) {
-      this.#counters.dropped.retained_full++;
+  /** Those that match the filter; gives way to others while it looks through many. */
+  async *matching(filter: string, nowMs: number): AsyncGenerator<Message> {
+    if (!/[+#]/.test(filter)) {
+      const message = this.#byTopic.get(filter);
+      if (message && !hasExpired(message, nowMs)) yield message;
       return;
     }
-    this.#byTopic.set(topic, { ...packet, payload: exactCopy(payload) });
-    this.#bytes += sizeOf(packet);
-  }
-
-  /** Those that match any of the filters; gives way to others while it looks through many. */
-  async *matching(filters: readonly string[]): AsyncGenerator<BrokerPacket> {
-    for (const filter of filters) {
-      if (!/[+#]/.test(filter)) {
-        const packet = this.#byTopic.get(filter);
-        if (packet) yield packet;
-      } else yield* this.#scan(filter);
-    }
-  }
-
-  async *#scan(filter: string): AsyncGenerator<BrokerPacket> {
     let scanned = 0;
-    for (const [topic, packet] of this.#byTopic) {
+    for (const [topic, message] of this.#byTopic) {
       if (++scanned % scannedPerTurn === 0) await setImmediate();
-      if (filterMatches(filter, topic)) yield packet;
+      if (filterMatches(filter, topic) && !hasExpired(message, nowMs)) yield message;
     }
   }
-}
-
-function sizeOf({ topic, payload }: BrokerPacket): number {
-  return topic.length + payload.length;
-}
-
-/** A copy that pins nothing: neither a socket's chunk nor Node's buffer pool. */
-export function exactCopy(bytes: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  bytes.copy(copy);
-  return copy;
 }

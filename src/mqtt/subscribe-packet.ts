@@ -2,12 +2,19 @@ import { ByteReader } from './byte-reader.ts';
 import type { ProtocolVersion } from './connect-packet.ts';
 import { readProperties } from './properties.ts';
 import { malformed, protocolError } from './refusal.ts';
+import type { Subscription } from './subscription.ts';
 import { checkTopicFilter, type TopicLimits } from './topic-rules.ts';
+
+export interface SubscriptionRequest {
+  readonly filter: string;
+  readonly subscription: Subscription;
+  /** 0: retained messages are sent; 1: only if the subscription is new; 2: not (MQTT-3.3.1-9 to -11). */
+  readonly retainHandling: number;
+}
 
 export interface SubscribePacket {
   readonly packetId: number;
-  readonly subscriptionIdentifier: number | undefined; // MQTT 5 only
-  readonly filters: readonly string[];
+  readonly requests: readonly SubscriptionRequest[];
   /** Filters and options as they came: what Aedes reads them from. */
   readonly payload: Buffer;
 }
@@ -21,15 +28,26 @@ export function readSubscribe(body: Buffer, version: ProtocolVersion, limits: To
   const packetId = reader.packetId();
   const properties = version === 5 ? readProperties('SUBSCRIBE', reader) : {};
   const payload = body.subarray(reader.at);
-  const filters: string[] = [];
+  const requests: SubscriptionRequest[] = [];
   while (reader.left > 0) {
     const filter = reader.text('a topic filter');
     checkTopicFilter(filter, limits);
-    checkOptions(filter, reader.u8('the subscription options'), version);
-    filters.push(filter);
+    const options = reader.u8('the subscription options');
+    checkOptions(filter, options, version);
+    requests.push(requestOf(filter, options, properties.subscriptionIdentifier));
   }
-  if (filters.length === 0) throw protocolError('SUBSCRIBE: it names no topic filter.'); // MQTT-3.8.3-2
-  return { packetId, subscriptionIdentifier: properties.subscriptionIdentifier, filters, payload };
+  if (requests.length === 0) throw protocolError('SUBSCRIBE: it names no topic filter.'); // MQTT-3.8.3-2
+  return { packetId, requests, payload };
+}
+
+function requestOf(filter: string, options: number, identifier: number | undefined): SubscriptionRequest {
+  const subscription = {
+    qos: (options & 3) as 0 | 1 | 2,
+    ...((options & 4) !== 0 && { noLocal: true }),
+    ...((options & 8) !== 0 && { retainAsPublished: true }),
+    ...(identifier !== undefined && { identifier }),
+  };
+  return { filter, subscription, retainHandling: (options >> 4) & 3 };
 }
 
 function checkOptions(filter: string, options: number, version: ProtocolVersion): void {
@@ -44,6 +62,7 @@ function checkOptions(filter: string, options: number, version: ProtocolVersion)
 
 export interface UnsubscribePacket {
   readonly packetId: number;
+  readonly filters: readonly string[];
   readonly payload: Buffer;
 }
 
@@ -57,6 +76,11 @@ export function readUnsubscribe(body: Buffer, version: ProtocolVersion, limits: 
   if (version === 5) readProperties('UNSUBSCRIBE', reader);
   const payload = body.subarray(reader.at);
   if (payload.length === 0) throw protocolError('UNSUBSCRIBE: it names no topic filter.'); // MQTT-3.10.3-2
-  while (reader.left > 0) checkTopicFilter(reader.text('a topic filter'), limits);
-  return { packetId, payload };
+  const filters: string[] = [];
+  while (reader.left > 0) {
+    const filter = reader.text('a topic filter');
+    checkTopicFilter(filter, limits);
+    filters.push(filter);
+  }
+  return { packetId, filters, payload };
 }

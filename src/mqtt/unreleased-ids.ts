@@ -18,25 +18,33 @@ const pageIds = 256;
  */
 export class UnreleasedIds {
   readonly #pages = new Map<number, { readonly states: Uint8Array; used: number }>();
-  readonly #arriving = new Map<number, Promise<void>>();
+  readonly #waiting = new Map<number, ((state: IdState) => void)[]>();
 
   state(packetId: number): IdState {
     return (this.#pages.get(packetId >> 8)?.states[packetId % pageIds] ?? idStates.free) as IdState;
   }
 
-  /** What the first PUBLISH of this id waits for. */
-  arrival(packetId: number): Promise<void> | undefined {
-    return this.#arriving.get(packetId);
+  get empty(): boolean {
+    return this.#pages.size === 0;
   }
 
-  arrive(packetId: number, accepted: Promise<void>): void {
+  arrive(packetId: number): void {
     this.#set(packetId, idStates.arriving);
-    this.#arriving.set(packetId, accepted);
   }
 
   settle(packetId: number, state: IdState): void {
-    this.#arriving.delete(packetId);
     this.#set(packetId, state);
+    const waiting = this.#waiting.get(packetId);
+    if (!waiting) return;
+    this.#waiting.delete(packetId);
+    for (const settled of waiting) settled(state);
+  }
+
+  /** Calls back when it is known what became of the first PUBLISH of an arriving id. */
+  whenSettled(packetId: number, settled: (state: IdState) => void): void {
+    const waiting = this.#waiting.get(packetId);
+    if (waiting) waiting.push(settled);
+    else this.#waiting.set(packetId, [settled]);
   }
 
   #set(packetId: number, state: IdState): void {

@@ -1,5 +1,5 @@
 import { type AckId, parseAckId } from '../domain/ack-id.ts';
-import { invalidArgument } from '../domain/errors.ts';
+import { invalidArgument, type PubSubError } from '../domain/errors.ts';
 import { quote } from '../domain/quote.ts';
 import type { Outcome, SubscriptionPartition } from '../store/store.ts';
 import type { Definition } from './definition.ts';
@@ -24,20 +24,27 @@ export type Settle = (
   lastAttempt: boolean,
 ) => Promise<readonly Outcome[]>;
 
+export interface Settling {
+  readonly definition: Definition;
+  /** The definition as it is now: another node may know partitions that this one has not heard of. */
+  readonly newest: () => Promise<Definition>;
+  readonly ackIds: readonly string[];
+  readonly settle: Settle;
+  /** Deliveries from this one on are settled apart, as `lastAttempt`. */
+  readonly attemptsMax?: number;
+}
+
 /**
  * Has the store settle what the ack ids stand for, and answers one result per id, in order.
- * @param attemptsMax deliveries from the `attemptsMax`-th on are settled apart, as `lastAttempt`.
  * @throws INVALID_ARGUMENT no ack ids, a malformed one, one of another subscription: nothing was settled.
  */
-export async function settleAckIds(
-  definition: Definition,
-  ackIds: readonly string[],
-  settle: Settle,
-  attemptsMax = Number.POSITIVE_INFINITY,
-): Promise<AckResult[]> {
+export async function settleAckIds(settling: Settling): Promise<AckResult[]> {
+  const { definition, ackIds, settle, attemptsMax = Number.POSITIVE_INFINITY } = settling;
   const results: AckResult[] = new Array(ackIds.length);
   const { name, enableExactlyOnceDelivery: strict } = definition.subscription;
-  const settling = groups(entriesOf(definition, ackIds), attemptsMax).map(async (group) => {
+  const entries = entriesOf(definition, ackIds);
+  await checkPartitions(entries, settling);
+  const underWay = groups(entries, attemptsMax).map(async (group) => {
     const { partition, lastAttempt, entries } = group;
     const refs = entries.map(({ ref }) => ref);
     const outcomes = await settle({ subscription: name, partition }, refs, lastAttempt);
@@ -45,7 +52,7 @@ export async function settleAckIds(
       results[position] = resultOf(outcomes[index]!, strict);
     });
   });
-  await Promise.all(settling);
+  await Promise.all(underWay);
   return results;
 }
 
@@ -55,6 +62,13 @@ function entriesOf(definition: Definition, ackIds: readonly string[]): Entry[] {
   const entries = ackIds.map((text, position) => ({ ref: parseOwn(definition, text), position }));
   if (definition.subscription.enableMessageOrdering) entries.sort((a, b) => a.ref.offset - b.ref.offset);
   return entries;
+}
+
+async function checkPartitions(entries: readonly Entry[], { definition, newest, ackIds }: Settling): Promise<void> {
+  const beyond = (partitions: number) => entries.find(({ ref }) => ref.partition >= partitions);
+  if (!beyond(definition.partitions)) return;
+  const unknown = beyond((await newest()).partitions);
+  if (unknown) throw notGivenOut(definition, ackIds[unknown.position]!);
 }
 
 function groups(entries: readonly Entry[], attemptsMax: number): Group[] {
@@ -70,10 +84,14 @@ function groups(entries: readonly Entry[], attemptsMax: number): Group[] {
   return [...byKey.values()];
 }
 
-function parseOwn({ subscriptionId, partitions, subscription }: Definition, text: string): AckId {
+function parseOwn(definition: Definition, text: string): AckId {
   const ackId = parseAckId(text);
-  if (ackId.subscriptionId === subscriptionId && ackId.partition < partitions) return ackId;
-  throw invalidArgument(
+  if (ackId.subscriptionId === definition.subscriptionId) return ackId;
+  throw notGivenOut(definition, text);
+}
+
+function notGivenOut({ subscription }: Definition, text: string): PubSubError {
+  return invalidArgument(
     `The ack id ${quote(text)} was not given out by ${subscription.name}; ack each message where it was received.`,
   );
 }

@@ -6,6 +6,12 @@ export interface PubSubBounds {
   readonly logCacheBytesMax: number;
   /** Bytes asked of the store at a time when the cache has not got a batch. */
   readonly logReadBytesMax: number;
+  /** Of a topic that is made without saying how many. */
+  readonly topicPartitions: number;
+  /** How often a publish is placed again when the topic grew meanwhile; past it UNAVAILABLE. */
+  readonly placementTriesMax: number;
+  /** Rest before a growth that is under way is looked at again. */
+  readonly placementRetryMs: number;
   /** Topics whose place in the store is remembered; past it the longest remembered one is looked up anew. */
   readonly topicHandlesMax: number;
   /** Subscriptions whose definition is remembered; past it an idle one is looked up anew. */
@@ -44,6 +50,9 @@ export interface PubSubBounds {
 export const defaultBounds: PubSubBounds = {
   logCacheBytesMax: 16 * 1024 * 1024,
   logReadBytesMax: 256 * 1024,
+  topicPartitions: 1,
+  placementTriesMax: 20,
+  placementRetryMs: 50,
   topicHandlesMax: 10_000,
   subscriptionHandlesMax: 10_000,
   leaseMessagesMax: 1000,

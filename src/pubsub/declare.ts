@@ -4,12 +4,29 @@ import type { Subscription } from '../domain/subscription.ts';
 import type { Topic } from '../domain/topic.ts';
 import type { PubSub } from './pubsub.ts';
 
-/** created: it was missing. kept: it was there. differs: it was there with another definition, which stays. */
-export type Declared = 'created' | 'kept' | 'differs';
+/**
+ * created: it was missing. kept: it was there. differs: it was there with another definition, which stays. grown: it was
+ * there with fewer partitions.
+ */
+export type Declared = 'created' | 'kept' | 'differs' | 'grown';
 
-/** What is there stays as it is, however it was changed since it was declared. */
-export function declareTopic({ topics }: PubSub, topic: Topic): Promise<Declared> {
-  return declare(topic, topics.create(topic), () => topics.get(topic.name));
+/**
+ * What is there stays as it is, however it was changed since it was declared; only partitions are added.
+ * @param partitions undefined: as many as it has, or as the topic's label or the configuration say
+ */
+export async function declareTopic({ topics }: PubSub, topic: Topic, partitions?: number): Promise<Declared> {
+  const declared = await declare(topic, topics.create(topic, partitions), () => topics.get(topic.name));
+  if (declared === 'created' || partitions === undefined) return declared;
+  const before = await topics.partitions(topic.name);
+  if (before === partitions) return declared;
+  if (before > partitions) return 'differs'; // not an error: another node may have been started with a larger number
+  try {
+    await topics.setPartitions(topic.name, partitions);
+  } catch (error) {
+    if (error instanceof PubSubError && error.code === 'FAILED_PRECONDITION') return 'differs'; // just now
+    throw error;
+  }
+  return declared === 'kept' ? 'grown' : declared;
 }
 
 export function declareSubscription({ subscriptions }: PubSub, subscription: Subscription): Promise<Declared> {

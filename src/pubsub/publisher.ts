@@ -1,9 +1,9 @@
 import { invalidArgument, PubSubError } from '../domain/errors.ts';
 import { encodeRecord, type Message, messageIdOf, messagesPerPublishMax, publishBytesMax } from '../domain/message.ts';
-import type { LogRef, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
+import { publishCall } from './publish-call.ts';
 import type { Publish } from './pubsub.ts';
-import { noTopic } from './refusals.ts';
-import type { TopicHandle, TopicHandles } from './topic-handles.ts';
+import type { TopicHandles } from './topic-handles.ts';
 
 /**
  * The one way into the log. A message with an ordering key goes to the partition of the key; one with a dedupe key to
@@ -16,8 +16,6 @@ import type { TopicHandle, TopicHandles } from './topic-handles.ts';
 export class Publisher implements Publish {
   readonly #store: Store;
   readonly #topics: TopicHandles;
-  #messages = 0;
-  #failures = 0;
   #refused = 0;
 
   constructor(store: Store, topics: TopicHandles) {
@@ -26,30 +24,21 @@ export class Publisher implements Publish {
   }
 
   counters() {
-    return {
-      publishedMessages: this.#messages,
-      publishFailures: this.#failures,
-      publishesRefused: this.#refused,
-      ...this.#topics.counters(),
-    };
+    return { publishesRefused: this.#refused, ...this.#topics.counters() };
   }
 
   async publish(topic: string, messages: readonly Message[]): Promise<string[]> {
     const records = this.#checked(() => encodeAll(messages));
-    const { orderingKey } = messages[0]!;
-    return this.#topics.use(topic, async (handle) => {
-      const log = logFor(handle, orderingKey, undefined);
-      const failed = (error: unknown) => this.#failed(handle, error);
-      const { firstOffset } = await this.#store.append(log, records).catch(failed);
-      this.#messages += records.length;
-      return records.map((_, index) => messageIdOf(log.partition, firstOffset + index));
-    });
+    const call = publishCall(records, messages[0]!.orderingKey, undefined);
+    await this.#topics.append(topic, call);
+    return records.map((_, index) => messageIdOf(call.partition, call.firstOffset + index));
   }
 
+  /** The record is made before any wait: the message may be a view into a socket's buffer. */
   publishOne(topic: string, message: Message, dedupe?: string): Promise<void> {
     try {
       const record = this.#checked(() => encodeOne(message));
-      return this.#publishRecord(topic, record, message.orderingKey, dedupe);
+      return this.#topics.append(topic, publishCall([record], message.orderingKey, dedupe));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -57,7 +46,7 @@ export class Publisher implements Publish {
 
   /** Publishes what was published before, with a few attributes more: its size is not held against it again. */
   async republish(topic: string, message: Message, dedupe: string): Promise<void> {
-    await this.#publishRecord(topic, encodeRecord(message), message.orderingKey, dedupe);
+    await this.#topics.append(topic, publishCall([encodeRecord(message)], message.orderingKey, dedupe));
   }
 
   async forget(
@@ -65,25 +54,14 @@ export class Publisher implements Publish {
     at: { readonly topic: string; readonly orderingKey: string } | undefined,
   ): Promise<void> {
     if (!at) return this.#store.forget(undefined, [dedupe]);
-    const forget = (handle: TopicHandle) => this.#store.forget(logFor(handle, at.orderingKey, dedupe), [dedupe]);
-    await this.#topics.use(at.topic, forget).catch((error: unknown) => {
-      if (!isNotFound(error)) throw error; // a topic that is gone has taken its keys along
-    });
+    try {
+      const logs = await this.#topics.logsOf(at.topic, at.orderingKey === '' ? dedupe : at.orderingKey);
+      await Promise.all(logs.map((log) => this.#store.forget(log, [dedupe])));
+    } catch (error) {
+      // A topic that is gone has taken its keys along.
+      if (!(error instanceof PubSubError && error.code === 'NOT_FOUND')) throw error;
+    }
   }
-
-  /** The record is made before any wait: the message may be a view into a socket's buffer. */
-  #publishRecord(topic: string, record: Uint8Array, orderingKey: string, dedupe: string | undefined): Promise<void> {
-    const append = (handle: TopicHandle) =>
-      this.#store
-        .append(logFor(handle, orderingKey, dedupe), [record], dedupe)
-        .then(this.#countOne, (error: unknown) => this.#failed(handle, error));
-    const handle = this.#topics.known(topic);
-    return handle ? append(handle) : this.#topics.use(topic, append);
-  }
-
-  #countOne = (): void => {
-    this.#messages++;
-  };
 
   #checked<T>(check: () => T): T {
     try {
@@ -93,34 +71,6 @@ export class Publisher implements Publish {
       throw error;
     }
   }
-
-  /** NOT_FOUND of the log: the topic was deleted, perhaps made anew, since its handle was read. */
-  #failed({ topic }: TopicHandle, error: unknown): never {
-    this.#failures++;
-    if (!isNotFound(error)) throw error;
-    this.#topics.forget(topic);
-    throw noTopic(topic);
-  }
-}
-
-function isNotFound(error: unknown): boolean {
-  return error instanceof PubSubError && error.code === 'NOT_FOUND';
-}
-
-function logFor(handle: TopicHandle, orderingKey: string, dedupe: string | undefined): LogRef {
-  const { logs } = handle;
-  if (logs.length === 1) return logs[0]!;
-  const key = orderingKey === '' ? dedupe : orderingKey;
-  if (key !== undefined) return logs[hash(key) % logs.length]!;
-  handle.nextPartition = (handle.nextPartition + 1) % logs.length;
-  return logs[handle.nextPartition]!;
-}
-
-/** FNV-1a over UTF-16 code units; it decides where keys live, so it must never change. */
-function hash(text: string): number {
-  let state = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193);
-  return state >>> 0;
 }
 
 function encodeAll(messages: readonly Message[]): Buffer[] {

@@ -1,8 +1,10 @@
 import type { Message, StoredMessage } from '../domain/message.ts';
+import type { PushConfig } from '../domain/push-config.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
 import type { Subscription } from '../domain/subscription.ts';
 import type { Topic } from '../domain/topic.ts';
 import type { SubscriptionStats } from '../store/store.ts';
+import type { StreamingPull, StreamOutlet, StreamSettings } from './streaming-pull.ts';
 
 /** What every doorway (REST, gRPC, MQTT, the configuration file) may do with Pub/Sub; see src/README.md. */
 export interface PubSub {
@@ -11,16 +13,34 @@ export interface PubSub {
   readonly snapshots: Snapshots;
   readonly publisher: Publish;
   readonly subscriber: Subscribe;
+  /** Streaming pull; messages are settled through `subscriber`, whoever received them. */
+  readonly streams: Streams;
   /** Ends waiting pulls and the sweeps; does not close the store. */
   close(): Promise<void>;
 }
 
 export interface Topics {
-  /** @throws ALREADY_EXISTS, INVALID_ARGUMENT */
+  /**
+   * @param partitions how many logs share its load; absent: what its label `headwater-partitions` says, else the
+   *   configured number.
+   * @throws ALREADY_EXISTS, INVALID_ARGUMENT
+   */
   create(topic: Topic, partitions?: number): Promise<Topic>;
+  /** @throws NOT_FOUND */
+  partitions(name: string): Promise<number>;
+  /**
+   * Splits the topic over more partitions. Nothing is lost; a key's messages keep their order from then on, while what
+   * was published with the key before may still be delivered beside them.
+   * @throws NOT_FOUND, INVALID_ARGUMENT; FAILED_PRECONDITION fewer than there are
+   */
+  setPartitions(name: string, partitions: number): Promise<void>;
   get(name: string): Promise<Topic>;
   list(request: ListRequest): Promise<Listed<Topic>>;
-  /** @param paths field mask in proto names (`message_retention_duration`); empty or unknown is INVALID_ARGUMENT. */
+  /**
+   * A new value of the label `headwater-partitions` grows the topic first.
+   * @param paths field mask in proto names (`message_retention_duration`); empty or unknown is INVALID_ARGUMENT.
+   * @throws FAILED_PRECONDITION the label asks for fewer partitions than there are
+   */
   update(topic: Topic, paths: readonly string[]): Promise<Topic>;
   delete(name: string): Promise<void>;
   listSubscriptions(name: string, page: PageOptions): Promise<Listed<string>>;
@@ -35,6 +55,8 @@ export interface Subscriptions {
   /** @param paths field mask in proto names (`ack_deadline_seconds`). */
   update(subscription: Subscription, paths: readonly string[]): Promise<Subscription>;
   delete(name: string): Promise<void>;
+  /** @param push absent: from now on messages are pulled. @throws NOT_FOUND, INVALID_ARGUMENT */
+  modifyPushConfig(name: string, push: PushConfig | undefined): Promise<void>;
   /** The backlog is dropped; pulls answer FAILED_PRECONDITION from then on. */
   detach(name: string): Promise<void>;
   stats(name: string): Promise<SubscriptionStats>;
@@ -87,16 +109,28 @@ export interface Subscribe {
   release(subscription: string, ackIds: readonly string[]): Promise<void>;
 }
 
+/** Streams of messages: a client says once what it takes, and gets what comes until one of them ends it. */
+export interface Streams {
+  /** @throws RESOURCE_EXHAUSTED as many streams as may are open; UNAVAILABLE the server is closing */
+  open(subscription: string, settings: StreamSettings, outlet: StreamOutlet): StreamingPull;
+  /** Every stream ends with UNAVAILABLE. */
+  close(): void;
+}
+
 export interface LeaseLimits {
   readonly messagesMax: number; // 1..1000 is usual; more is cut to the configured bound
   readonly bytesMax: number;
   /** Instead of the subscription's own deadline (StreamingPull's stream_ack_deadline_seconds). */
   readonly ackDeadlineMs?: number;
+  /** For whom a push subscription's messages are; anybody else who pulls from it is answered FAILED_PRECONDITION. */
+  readonly forPush?: boolean;
 }
 
 export interface ReceivedMessage {
   readonly ackId: string;
   readonly message: StoredMessage;
+  /** Its size in the log: data, attributes and keys. */
+  readonly bytes: number;
   /** 0 when the subscription has no dead-letter policy. */
   readonly deliveryAttempt: number;
 }

@@ -8,8 +8,8 @@ import type { SubscriptionHandle } from './subscription-handle.ts';
 import type { Received } from './waiting-pulls.ts';
 
 interface Parts {
-  /** @throws NOT_FOUND, FAILED_PRECONDITION detached */
-  readonly attached: (name: string) => Promise<SubscriptionHandle>;
+  /** @throws NOT_FOUND, FAILED_PRECONDITION detached, or pushed and not to be pulled */
+  readonly attached: (name: string, limits: LeaseLimits) => Promise<SubscriptionHandle>;
   readonly deadLetters: DeadLetters;
   /** Told of every message that leaves. */
   readonly handedOut: (handle: SubscriptionHandle, deliveries: readonly Delivery[]) => void;
@@ -33,7 +33,7 @@ export class Receiver {
   /** Looks until something is found, everything was looked at, or nobody wants it any more. */
   async receive(name: string, limits: LeaseLimits, wanted: () => boolean): Promise<Received> {
     for (;;) {
-      const handle = await this.#parts.attached(name);
+      const handle = await this.#parts.attached(name, limits);
       const { deliveries, nextDueMs, more } = await this.#collect(handle, limits);
       const kept = await this.#parts.deadLetters.divert(handle, deliveries);
       const mayFindMore = more || deliveries.length > 0;
@@ -97,6 +97,7 @@ function received({ definition }: SubscriptionHandle, deliveries: readonly Deliv
     return {
       ackId: formatAckId(prefix, index, offset, attempt),
       message: messageOf(delivery),
+      bytes: delivery.record.length,
       deliveryAttempt: subscription.deadLetter ? attempt : 0,
     };
   });

@@ -20,3 +20,10 @@ export function isDetached(name: string): PubSubError {
     `The subscription ${name} is detached from its topic; create another one.`,
   );
 }
+
+export function isPushed(name: string): PubSubError {
+  return new PubSubError(
+    'FAILED_PRECONDITION',
+    `The subscription ${name} pushes its messages to an endpoint; pull from another one, or empty its push_config first.`,
+  );
+}

@@ -4,7 +4,7 @@ import { invalidArgument } from '../domain/errors.ts';
 import { ackDeadlineMsMax } from '../domain/subscription.ts';
 import type { NackOptions, Store, StoredSubscription, SubscriptionPartition } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { settleAckIds } from './acknowledgements.ts';
+import { type Settle, settleAckIds } from './acknowledgements.ts';
 import type { PubSubBounds } from './bounds.ts';
 import { DeadLetterSweep } from './dead-letter-sweep.ts';
 import type { DeadLetters } from './dead-letters.ts';
@@ -12,7 +12,7 @@ import { LogReader } from './log-reader.ts';
 import type { Delivery } from './partition-leases.ts';
 import type { AckResult, LeaseLimits, ReceivedMessage, Subscribe } from './pubsub.ts';
 import { Receiver } from './receiver.ts';
-import { isDetached } from './refusals.ts';
+import { isDetached, isPushed } from './refusals.ts';
 import type { Schedule } from './schedule.ts';
 import { SubscriptionHandle } from './subscription-handle.ts';
 import { SubscriptionHandles } from './subscription-handles.ts';
@@ -47,7 +47,7 @@ export class Subscriber implements Subscribe {
     this.#handles = new SubscriptionHandles(store, (stored) => this.#makeHandle(stored), bounds.subscriptionHandlesMax);
     this.#receiver = new Receiver({
       ...options,
-      attached: (name) => this.#attached(name),
+      attached: (name, limits) => this.#attached(name, limits),
       handedOut: (handle, deliveries) => this.#handedOut(handle, deliveries),
     });
     this.#sweep = new DeadLetterSweep({ ...options, handles: this.#handles });
@@ -71,16 +71,16 @@ export class Subscriber implements Subscribe {
 
   async pull(subscription: string, limits: LeaseLimits, signal: AbortSignal): Promise<ReceivedMessage[]> {
     checkLimits(limits);
-    const { pulls } = await this.#attached(subscription);
+    const { pulls } = await this.#attached(subscription, limits);
     return this.#closed ? [] : pulls.pull(limits, signal);
   }
 
   async acknowledge(subscription: string, ackIds: readonly string[]): Promise<AckResult[]> {
-    const { definition, pulls } = await this.#used(subscription);
-    const { enableExactlyOnceDelivery: strict, enableMessageOrdering } = definition.subscription;
-    const results = await settleAckIds(definition, ackIds, (at, refs) => this.#options.store.ack(at, refs, { strict }));
+    const handle = await this.#used(subscription);
+    const { enableExactlyOnceDelivery: strict, enableMessageOrdering } = handle.definition.subscription;
+    const results = await this.#settle(handle, ackIds, (at, refs) => this.#options.store.ack(at, refs, { strict }));
     this.#acked += ackIds.length;
-    if (enableMessageOrdering) pulls.wake(); // the next messages of their keys may go out now
+    if (enableMessageOrdering) handle.pulls.wake(); // the next messages of their keys may go out now
     return results;
   }
 
@@ -93,17 +93,17 @@ export class Subscriber implements Subscribe {
     const handle = await this.#used(subscription);
     if (ackDeadlineMs === 0) return this.#nack(handle, ackIds);
     const { enableExactlyOnceDelivery: strict } = handle.definition.subscription;
-    return settleAckIds(handle.definition, ackIds, (at, refs) =>
+    return this.#settle(handle, ackIds, (at, refs) =>
       this.#options.store.modifyDeadline(at, refs, ackDeadlineMs, { strict }),
     );
   }
 
   async release(subscription: string, ackIds: readonly string[]): Promise<void> {
-    const { definition, pulls } = await this.#handles.get(subscription);
+    const handle = await this.#handles.get(subscription);
     const options: NackOptions = { strict: false, retry: undefined, counted: false };
-    await settleAckIds(definition, ackIds, (at, refs) => this.#options.store.nack(at, refs, options));
+    await this.#settle(handle, ackIds, (at, refs) => this.#options.store.nack(at, refs, options));
     this.#released += ackIds.length;
-    pulls.wake();
+    handle.pulls.wake();
   }
 
   /** Something may be there for the pulls that wait on this subscription. */
@@ -123,19 +123,24 @@ export class Subscriber implements Subscribe {
   }
 
   /** A message on its last attempt does not rest before it goes to the dead letter topic. */
-  async #nack({ name, definition, pulls }: SubscriptionHandle, ackIds: readonly string[]): Promise<AckResult[]> {
-    const { enableExactlyOnceDelivery: strict, retry, deadLetter } = definition.subscription;
+  async #nack(handle: SubscriptionHandle, ackIds: readonly string[]): Promise<AckResult[]> {
+    const { enableExactlyOnceDelivery: strict, retry, deadLetter } = handle.definition.subscription;
     let spent = false;
     const nack = (at: SubscriptionPartition, refs: readonly AckId[], lastAttempt: boolean) => {
       spent ||= lastAttempt;
       const options = { strict, retry: lastAttempt ? undefined : retry, counted: true };
       return this.#options.store.nack(at, refs, options);
     };
-    const results = await settleAckIds(definition, ackIds, nack, deadLetter?.deliveryAttemptsMax);
+    const results = await this.#settle(handle, ackIds, nack, deadLetter?.deliveryAttemptsMax);
     this.#nacked += ackIds.length;
-    if (spent) this.#sweep.lookNow(name);
-    pulls.wake();
+    if (spent) this.#sweep.lookNow(handle.name);
+    handle.pulls.wake();
     return results;
+  }
+
+  #settle({ name, definition }: SubscriptionHandle, ackIds: readonly string[], settle: Settle, attemptsMax?: number) {
+    const newest = async () => (await this.#handles.renewed(name)).definition;
+    return settleAckIds({ definition, newest, ackIds, settle, ...(attemptsMax && { attemptsMax }) });
   }
 
   #handedOut(handle: SubscriptionHandle, deliveries: readonly Delivery[]): void {
@@ -143,9 +148,11 @@ export class Subscriber implements Subscribe {
     this.#sweep.watch(handle, deliveries);
   }
 
-  async #attached(name: string): Promise<SubscriptionHandle> {
+  async #attached(name: string, { forPush = false }: LeaseLimits): Promise<SubscriptionHandle> {
     const handle = await this.#used(name);
-    if (handle.definition.subscription.detached) throw isDetached(name);
+    const { detached, push } = handle.definition.subscription;
+    if (detached) throw isDetached(name);
+    if (push && !forPush) throw isPushed(name);
     return handle;
   }
 
@@ -172,19 +179,14 @@ export class Subscriber implements Subscribe {
   }
 
   #waitingPulls(handle: SubscriptionHandle): WaitingPulls {
-    const { store, clock, schedule, bounds } = this.#options;
+    const { clock, schedule, bounds } = this.#options;
     return new WaitingPulls({
       ...bounds,
       clock,
       schedule,
       lease: (limits, wanted) => this.#receiver.receive(handle.name, limits, wanted),
       release: (messages) => this.#giveBack(handle.name, messages),
-      watch: (wake) => {
-        const stops = handle.logs().map((log) => store.onWake(log, wake));
-        return () => {
-          for (const stop of stops) stop();
-        };
-      },
+      watch: (wake) => handle.watch(wake),
     });
   }
 

@@ -1,4 +1,5 @@
 import { invalidArgument, PubSubError } from '../domain/errors.ts';
+import type { PushConfig } from '../domain/push-config.ts';
 import { checkProject, parseResourceName } from '../domain/resource-name.ts';
 import { retentionMsOf } from '../domain/retention.ts';
 import { checkSubscription, type Subscription, updatedSubscription } from '../domain/subscription.ts';
@@ -17,6 +18,8 @@ export interface SubscriptionAdminOptions {
   readonly seekOrTrim: Turn;
   /** Tells waiting pulls that a seek may have brought messages back. */
   readonly wake: (subscription: string) => void;
+  /** @throws PubSubError INVALID_ARGUMENT the server may not push there. */
+  readonly checkEndpoint: (endpoint: string) => void;
 }
 
 const noStats: SubscriptionStats = { backlog: 0, outstanding: 0, oldestUnackedMs: undefined, bytes: 0 };
@@ -28,19 +31,22 @@ export class SubscriptionAdmin implements Subscriptions {
   readonly #changes: Turn;
   readonly #seekOrTrim: Turn;
   readonly #wake: (subscription: string) => void;
+  readonly #checkEndpoint: (endpoint: string) => void;
 
-  constructor({ store, clock, changes, seekOrTrim, wake }: SubscriptionAdminOptions) {
+  constructor({ store, clock, changes, seekOrTrim, wake, checkEndpoint }: SubscriptionAdminOptions) {
     this.#store = store;
     this.#clock = clock;
     this.#changes = changes;
     this.#seekOrTrim = seekOrTrim;
     this.#wake = wake;
+    this.#checkEndpoint = checkEndpoint;
   }
 
   async create(subscription: Subscription): Promise<Subscription> {
     parseResourceName('topics', subscription.topic);
     const attached = { ...subscription, detached: false };
     checkSubscription(attached);
+    if (attached.push) this.#checkEndpoint(attached.push.endpoint);
     if (!(await this.#store.topic(subscription.topic))) {
       throw new PubSubError('NOT_FOUND', `Subscription topic does not exist: ${subscription.topic}; create it first.`);
     }
@@ -61,10 +67,16 @@ export class SubscriptionAdmin implements Subscriptions {
   async update(subscription: Subscription, paths: readonly string[]): Promise<Subscription> {
     return this.#changes.run(async () => {
       const updated = updatedSubscription(await this.get(subscription.name), subscription, paths);
+      if (updated.push && paths.includes('push_config')) this.#checkEndpoint(updated.push.endpoint);
       if (paths.includes('dead_letter_policy')) await this.#checkDeadLetterTopic(updated);
       await this.#store.updateSubscription(updated);
       return updated;
     });
+  }
+
+  async modifyPushConfig(name: string, push: PushConfig | undefined): Promise<void> {
+    const { push: _, ...pulled } = await this.get(name);
+    await this.update(push ? { ...pulled, push } : pulled, ['push_config']);
   }
 
   async delete(name: string): Promise<void> {

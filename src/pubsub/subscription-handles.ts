@@ -39,6 +39,13 @@ export class SubscriptionHandles {
     return loading;
   }
 
+  /** The handle, read anew. @throws NOT_FOUND */
+  async renewed(name: string): Promise<SubscriptionHandle> {
+    const known = this.#handles.get(name);
+    if (known) known.stale = true;
+    return this.get(name);
+  }
+
   /** The handle if there is one. */
   known(name: string): SubscriptionHandle | undefined {
     return this.#handles.get(name);
@@ -67,7 +74,13 @@ export class SubscriptionHandles {
     return handle;
   }
 
-  #changed(name: string): void {
+  /** @param name undefined: any of them may have changed; those that wait look again within a second anyway */
+  #changed(name: string | undefined): void {
+    if (name === undefined) {
+      for (const handle of this.#handles.values()) handle.stale = true;
+      for (const loading of this.#loading.keys()) this.#overtaken.add(loading);
+      return;
+    }
     const handle = this.#handles.get(name);
     if (!handle) {
       if (this.#loading.has(name)) this.#overtaken.add(name);

@@ -1,126 +1,120 @@
 import type { LogRef, Store, StoredTopic } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { PubSubBounds } from './bounds.ts';
+import type { EarlierPartitions } from './earlier-partitions.ts';
+import { Placement } from './placement.ts';
+import type { PublishCall, PublishCounts } from './publish-call.ts';
 import { noTopic } from './refusals.ts';
+import type { Schedule } from './schedule.ts';
+import { TopicHandle } from './topic-handle.ts';
 
-/** Where a topic's messages go. */
-export interface TopicHandle {
-  readonly topic: string;
-  readonly logs: readonly LogRef[];
-  /** Partition of the next batch that has no key. */
-  nextPartition: number;
-}
-
-/** Publishes that wait for a handle, in the order they came. */
-interface Loading {
-  readonly waiting: { readonly use: (handle: TopicHandle) => void; readonly fail: (error: unknown) => void }[];
-  /** The topic changed meanwhile: the handle serves those who wait, and is not kept. */
-  overtaken: boolean;
+export interface TopicHandlesOptions {
+  readonly store: Store;
+  readonly earlierPartitions: EarlierPartitions;
+  readonly schedule: Schedule;
+  readonly logger: Logger;
+  readonly bounds: PubSubBounds;
 }
 
 /**
- * The topics that this node publishes to, by name. The way through here must not change the order of publishes: those
- * that wait for a handle all go, in order, before it is there for the next one (I7).
+ * The topics that this node publishes to, by name. At the bound the one that was looked up first and has nothing on
+ * its way goes.
  */
 export class TopicHandles {
-  readonly #store: Store;
-  readonly #logger: Logger;
-  readonly #bounds: PubSubBounds;
+  readonly #options: TopicHandlesOptions;
   readonly #handles = new Map<string, TopicHandle>();
-  readonly #loading = new Map<string, Loading>();
   readonly #warned = new Set<string>();
   readonly #stopWatching: () => void;
+  readonly #counts: PublishCounts = { messages: 0, failures: 0, placedAgain: 0, recalls: 0 };
   #evictions = 0;
   #unread = 0;
 
-  constructor(store: Store, logger: Logger, bounds: PubSubBounds) {
-    this.#store = store;
-    this.#logger = logger;
-    this.#bounds = bounds;
-    this.#stopWatching = store.onCatalogChange((name) => this.#changed(name));
+  constructor(options: TopicHandlesOptions) {
+    this.#options = options;
+    this.#stopWatching = options.store.onCatalogChange((name) => this.#changed(name));
   }
 
   counters() {
-    return { topicHandles: this.#handles.size, topicHandleEvictions: this.#evictions, unreadTopicsSeen: this.#unread };
+    return {
+      publishedMessages: this.#counts.messages,
+      publishFailures: this.#counts.failures,
+      publishesPlacedAgain: this.#counts.placedAgain,
+      dedupeRecalls: this.#counts.recalls,
+      topicHandles: this.#handles.size,
+      topicHandleEvictions: this.#evictions,
+      unreadTopicsSeen: this.#unread,
+    };
   }
 
-  /** The handle if it is at hand and nobody waits for it. */
-  known(topic: string): TopicHandle | undefined {
-    return this.#handles.get(topic);
+  /** Resolves when it is durable; the call then says where it is. @throws NOT_FOUND, UNAVAILABLE */
+  append(topic: string, call: PublishCall): Promise<void> {
+    return this.#handle(topic).append(call);
   }
 
-  /** Runs `job` with the handle, after every job that came before. @throws NOT_FOUND */
-  use<T>(topic: string, job: (handle: TopicHandle) => Promise<T>): Promise<T> {
-    const handle = this.#handles.get(topic);
-    if (handle) return job(handle);
-    return new Promise<T>((resolve, reject) => {
-      const use = (loaded: TopicHandle) => void job(loaded).then(resolve, reject);
-      this.#load(topic).waiting.push({ use, fail: reject });
-    });
-  }
-
-  forget(topic: string): void {
-    this.#handles.delete(topic);
+  /** Every log that may remember the dedupe key of what was placed by `key`. @throws NOT_FOUND */
+  logsOf(topic: string, key: string): Promise<readonly LogRef[]> {
+    return this.#handle(topic).logsOf(key);
   }
 
   close(): void {
     this.#stopWatching();
   }
 
-  #load(topic: string): Loading {
-    const underWay = this.#loading.get(topic);
-    if (underWay) return underWay;
-    const loading: Loading = { waiting: [], overtaken: false };
-    this.#loading.set(topic, loading);
-    const finish = (settle: (waiter: Loading['waiting'][number]) => void) => {
-      this.#loading.delete(topic);
-      loading.waiting.forEach(settle);
-    };
-    this.#read(topic).then(
-      (handle) => {
-        finish(({ use }) => use(handle));
-        if (!loading.overtaken) this.#keep(handle);
-      },
-      (error: unknown) => finish(({ fail }) => fail(error)),
-    );
-    return loading;
+  #handle(topic: string): TopicHandle {
+    const known = this.#handles.get(topic);
+    if (known) return known;
+    const { store, schedule, bounds } = this.#options;
+    const read = () => this.#read(topic, handle);
+    const handle = new TopicHandle(topic, { store, schedule, bounds, counts: this.#counts, read });
+    this.#handles.set(topic, handle);
+    return handle;
   }
 
-  async #read(topic: string): Promise<TopicHandle> {
-    const stored = await this.#store.topic(topic);
-    if (!stored) throw noTopic(topic);
+  async #read(topic: string, handle: TopicHandle): Promise<Placement> {
+    const stored = await this.#options.store.topic(topic);
+    if (!stored) {
+      if (this.#handles.get(topic) === handle) this.#handles.delete(topic);
+      throw noTopic(topic);
+    }
     await this.#warnIfUnread(stored);
     const { topicId, partitions } = stored;
-    const logs = Array.from({ length: partitions }, (_, partition) => ({ topicId, partition }));
-    return { topic, logs, nextPartition: 0 };
+    this.#evict();
+    return new Placement(topicId, partitions, await this.#options.earlierPartitions.of(topicId, partitions));
   }
 
-  #keep(handle: TopicHandle): void {
-    this.#handles.set(handle.topic, handle);
-    if (this.#handles.size <= this.#bounds.topicHandlesMax) return;
-    const [oldest] = this.#handles.keys();
-    this.#handles.delete(oldest!);
-    this.#evictions++;
+  #evict(): void {
+    for (const [topic, handle] of this.#handles) {
+      if (this.#handles.size <= this.#options.bounds.topicHandlesMax) return;
+      if (!handle.idle) continue;
+      this.#handles.delete(topic);
+      this.#evictions++;
+    }
   }
 
   /** What nobody subscribes to is trimmed at the next retention sweep: worth one line, since it looks like a loss. */
   async #warnIfUnread({ topic, topicId }: StoredTopic): Promise<void> {
+    const { store, bounds, logger } = this.#options;
     if (topic.messageRetentionMs !== undefined) return;
-    if ((await this.#store.subscriptionsOfTopic(topicId)).length > 0) return;
+    if ((await store.subscriptionsOfTopic(topicId)).length > 0) return;
     this.#unread++;
-    if (this.#warned.has(topic.name) || this.#warned.size >= this.#bounds.unreadTopicWarningsMax) return;
+    if (this.#warned.has(topic.name) || this.#warned.size >= bounds.unreadTopicWarningsMax) return;
     this.#warned.add(topic.name);
-    this.#logger.warn(
+    logger.warn(
       { topic: topic.name },
       'messages are published to a topic that has no subscription and no retention; they are dropped: create a subscription first',
     );
   }
 
   /** A subscription that came or went may change who reads a topic: those are rare, so all topics are looked up anew. */
-  #changed(name: string): void {
-    if (name.includes('/subscriptions/')) this.#handles.clear();
-    else this.#handles.delete(name);
-    const loading = this.#loading.get(name);
-    if (loading) loading.overtaken = true;
+  #changed(name: string | undefined): void {
+    if (name === undefined || name.includes('/subscriptions/'))
+      for (const topic of this.#handles.keys()) this.#renew(topic);
+    else this.#renew(name);
+  }
+
+  #renew(topic: string): void {
+    const handle = this.#handles.get(topic);
+    if (handle?.idle) this.#handles.delete(topic);
+    else handle?.invalidate();
   }
 }

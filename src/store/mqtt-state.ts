@@ -17,8 +17,12 @@
  * waits for the delay or the end of the session, whichever comes first (MQTT-3.1.3-9), and is dropped when the client
  * resumes its session before.
  *
- * A QUEUE holds what has to reach a session (QoS 1 and 2), from before the publisher's acknowledgement until the
- * subscriber's, in the order of `enqueue`, whether the client is connected or not.
+ * A session that is resumed with expiry 0 stays what it is, queue and all, until its connection is over; then it ends.
+ *
+ * A QUEUE holds what has to reach a kept session (QoS 1 and 2), from before the publisher's acknowledgement until the
+ * subscriber's, in the order of `enqueue`, whether the client is connected or not. The MQTT side derives packet ids from
+ * the numbers of its messages (MQTT-4.4.0-1 wants them again after a resume, on whatever node): a session's messages
+ * are numbered 1, 2, 3 …, without a gap, and no number is ever used again.
  *
  * NODES show that they live by a beat. A node that has missed it is dead: its clients count as disconnected then, and
  * its interests are void. Times are those of the state's own clock, in ms.
@@ -29,14 +33,17 @@ export interface MqttState {
   /** This run of this process. */
   readonly node: string;
 
-  /** Joins the others. What is there (kept sessions, retained messages, interests of others) comes as events first. */
+  /** Joins the others. What is there (kept sessions, retained messages, interests of others) comes as events, then `onCurrent`. */
   open(events: MqttStateEvents): Promise<void>;
 
   /** Durable on return. @throws RESOURCE_EXHAUSTED `sessionsMax` sessions are kept already */
   connect(request: ConnectRequest): Promise<ConnectGrant>;
   /** The connection is over. @returns the will to publish now, if it is this caller's to publish */
   disconnect(connection: ConnectionRef, departure: Departure): Promise<TakenWill | undefined>;
-  /** Durable on return, and known on the other nodes as far as they answer within a bound. */
+  /**
+   * Durable on return if the session is kept; `onSession` has come here, and on the other nodes as far as they answer
+   * within a bound. A session that is not kept makes its filters interests of this node and nothing else.
+   */
   subscribe(connection: ConnectionRef, changes: SubscriptionChanges): Promise<Held>;
   willSent(will: TakenWill): Promise<void>;
   /**
@@ -50,14 +57,17 @@ export interface MqttState {
    * @returns how many were not taken: the session has ended, or its queue is full
    */
   enqueue(entries: readonly QueueEntry[]): Promise<number>;
-  /** From the oldest after `after` on. */
-  queued(sessionId: string, after: string | undefined, limit: number): Promise<readonly QueuedMessage[]>;
+  /** The oldest numbered above `after` (0: all), in order: at least one if there is any, no more than either bound. */
+  queued(sessionId: string, after: number, messagesMax: number, bytesMax: number): Promise<QueuePage>;
   /** QoS 2: the subscriber has it (PUBREC), so only the release is sent from now on. Durable on return. */
-  markReceived(sessionId: string, id: string): Promise<void>;
+  markReceived(sessionId: string, id: number): Promise<void>;
   /** The subscriber has acknowledged them for good. May be durable later than it returns: MQTT allows to send again. */
-  settle(sessionId: string, ids: readonly string[]): Promise<void>;
+  settle(sessionId: string, ids: readonly number[]): Promise<void>;
 
-  /** @param message undefined removes it. Durable on return. @returns false: there is no room for one more */
+  /**
+   * Durable on return, and `onRetained` has come here.
+   * @param message undefined removes it. @returns false: there is no room for one more
+   */
   retain(topic: string, message: Uint8Array | undefined): Promise<boolean>;
 
   /** To subscribers connected to these nodes. Best effort: what a broken link or a full buffer loses is counted. */
@@ -83,8 +93,12 @@ export interface MqttStateEvents {
   /** It has left or died: all its interests are void. */
   onNodeGone(node: string): void;
   onForwarded(message: Uint8Array): void;
-  /** Word from other nodes was lost for a while: everything that `open` brings comes again, after this. */
+  /**
+   * Word from other nodes was lost for a while: everything that `open` brings comes again, between this and `onCurrent`.
+   * What did not come again by then is gone; until then it counts.
+   */
   onReset(): void;
+  onCurrent(): void;
 }
 
 export interface ConnectionRef {
@@ -108,6 +122,10 @@ export interface ConnectGrant {
   readonly present: boolean;
   /** Filter → what the MQTT side keeps of it; empty for a new session. */
   readonly subscriptions: Readonly<Record<string, unknown>>;
+  /** The connection that had the session last; undefined for a new session. */
+  readonly previous: string | undefined;
+  /** As its `disconnect` said it; undefined: it did not come to that. 0 for a new session. */
+  readonly sentUpTo: number | undefined;
   /** Of an earlier connection or session of this client: the caller publishes it. */
   readonly earlierWill: TakenWill | undefined;
 }
@@ -128,6 +146,11 @@ export interface Departure {
   readonly sendWill: boolean;
   /** As DISCONNECT may have changed it. */
   readonly expirySeconds: number;
+  /**
+   * The highest number of a queued message that was sent to the client, on this connection or before: beyond it nothing
+   * needs a DUP. 0: none; undefined: not known.
+   */
+  readonly sentUpTo: number | undefined;
 }
 
 export interface SubscriptionChanges {
@@ -149,9 +172,15 @@ export interface QueueEntry {
   readonly message: Uint8Array;
 }
 
+export interface QueuePage {
+  readonly messages: readonly QueuedMessage[];
+  /** There are more behind these, now. */
+  readonly more: boolean;
+}
+
 export interface QueuedMessage {
-  /** Grows within a session. */
-  readonly id: string;
+  /** Its number. */
+  readonly id: number;
   readonly message: Uint8Array;
   /** See `markReceived`. */
   readonly received: boolean;

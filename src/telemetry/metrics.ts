@@ -13,6 +13,12 @@ export interface MetricDefinition {
   readonly read: () => Reading | Promise<Reading>;
 }
 
+/** What /metrics shows: a registry, or what stands for several. */
+export interface Exposition {
+  readonly contentType: string;
+  metrics(): Promise<string>;
+}
+
 /** A registry with the process's own metrics (memory, CPU, event-loop delay). */
 export function createRegistry(): Registry {
   const registry = new Registry();

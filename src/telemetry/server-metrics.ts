@@ -1,8 +1,11 @@
 import type { MetricDefinition, Reading } from './metrics.ts';
+import { type StoreState, worthLevels } from './store-watch.ts';
 
 /** Where the numbers are. Structural, because telemetry stands beside the house and knows none of its rooms. */
 export interface Readings {
   readonly store: { counters(): StoreReading };
+  /** As it was last seen: a scrape does not write. */
+  readonly storeState: () => StoreState;
   readonly pubsub: () => PubSubReading;
   readonly uplink: () => UplinkReading;
   readonly http: () => HttpReading;
@@ -51,7 +54,13 @@ interface MqttReading {
   readonly pubrecs: number;
   readonly pubcomps: number;
   readonly sessions: number;
-  readonly sessionQueueBytes: number;
+  readonly nodes: number;
+  readonly forwarded: number;
+  readonly forwardDropped: number;
+  readonly forwardReceived: number;
+  readonly takeovers: number;
+  readonly takeoverTimeouts: number;
+  readonly resets: number;
   readonly retainedMessages: number;
   readonly retainedBytes: number;
   readonly inflightBytes: number;
@@ -71,7 +80,7 @@ const gauge = (name: string, help: string, read: () => Reading, label?: string):
 };
 
 /** Every metric that Headwater shows beside the process's own; each label has a closed set of values. */
-export function serverMetrics({ store, pubsub, uplink, http, mqtt }: Readings): MetricDefinition[] {
+export function serverMetrics({ store, storeState, pubsub, uplink, http, mqtt }: Readings): MetricDefinition[] {
   const ofStore = (key: keyof StoreReading) => () => store.counters()[key];
   const ofRoutes = (key: 'stored' | 'refused' | 'failed') => () =>
     Object.fromEntries(uplink().routes.map((route) => [route.name, route[key]]));
@@ -83,6 +92,15 @@ export function serverMetrics({ store, pubsub, uplink, http, mqtt }: Readings): 
     counter('store_lease_limits_total', 'Leases cut because too much is held or parked.', ofStore('leaseLimits')),
     gauge('store_queued', 'Writers that wait for the next transaction.', ofStore('queued')),
     gauge('store_bytes', 'Size of the store on disk.', ofStore('bytesOnDisk')),
+    gauge('store_writable', 'Whether the store took the last write that tried it.', () =>
+      Number(storeState().writable),
+    ),
+    gauge(
+      'store_durability',
+      'What an acknowledgement is worth: 1 at the level that holds.',
+      () => Object.fromEntries(worthLevels.map((level) => [level, Number(level === storeState().level)])),
+      'level',
+    ),
     ...ofPubSub(pubsub),
     counter('route_stored_total', 'Messages stored, by route.', ofRoutes('stored'), 'route'),
     counter('route_refused_total', 'Messages that can never be stored, by route.', ofRoutes('refused'), 'route'),
@@ -101,9 +119,19 @@ export function serverMetrics({ store, pubsub, uplink, http, mqtt }: Readings): 
     counter('mqtt_pubrecs_total', 'PUBREC packets sent.', () => mqtt().pubrecs),
     counter('mqtt_pubcomps_total', 'PUBCOMP packets sent.', () => mqtt().pubcomps),
     gauge('mqtt_sessions', 'Sessions that outlive their connections.', () => mqtt().sessions),
-    gauge('mqtt_session_queue_bytes', 'What waits for offline sessions.', () => mqtt().sessionQueueBytes),
     gauge('mqtt_retained_messages', 'Retained messages.', () => mqtt().retainedMessages),
     gauge('mqtt_retained_bytes', 'Their size.', () => mqtt().retainedBytes),
+    gauge('mqtt_nodes', 'Other nodes that are alive.', () => mqtt().nodes),
+    counter('mqtt_forwarded_total', 'Messages sent to subscribers on other nodes.', () => mqtt().forwarded),
+    counter('mqtt_forward_dropped_total', 'Of those, lost on the way.', () => mqtt().forwardDropped),
+    counter('mqtt_forward_received_total', 'Messages from publishers on other nodes.', () => mqtt().forwardReceived),
+    counter('mqtt_takeovers_total', 'Clients that connected anew on another node.', () => mqtt().takeovers),
+    counter(
+      'mqtt_takeover_timeouts_total',
+      'Times that the earlier connection of a client did not end in time.',
+      () => mqtt().takeoverTimeouts,
+    ),
+    counter('mqtt_resets_total', 'Times that word from other nodes was lost for a while.', () => mqtt().resets),
     gauge('mqtt_inflight_bytes', 'QoS 1 and 2 messages on their way to the store.', () => mqtt().inflightBytes),
     gauge('mqtt_qos0_bytes', 'QoS 0 messages on their way to the store.', () => mqtt().qos0Bytes),
     counter('mqtt_negative_acks_total', 'Publishes that were refused for good.', () => mqtt().negativeAcks),

@@ -1,10 +1,14 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
+import type { GrpcLimits } from '../../src/api/grpc/grpc-limits.ts';
 import type { HttpLimits } from '../../src/api/http/http-limits.ts';
-import { type HttpServer, openHttpServer } from '../../src/api/http/http-server.ts';
-import { openPubSub } from '../../src/pubsub/open-pubsub.ts';
+import { openPort, type Port } from '../../src/api/port.ts';
+import { serveOidc } from '../../src/api/push/oidc-routes.ts';
+import { type OpenPubSub, openPubSub, type PubSubOptions } from '../../src/pubsub/open-pubsub.ts';
 import type { PubSub } from '../../src/pubsub/pubsub.ts';
+import type { Schedule } from '../../src/pubsub/schedule.ts';
+import type { StreamingPullBounds } from '../../src/pubsub/streaming-pull-bounds.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store, StoreHealth } from '../../src/store/store.ts';
 import { makeTempDirectory } from '../support/temp-directory.ts';
@@ -18,8 +22,8 @@ interface Answer {
 /** A real HTTP server on a free port over a real core and a real store, and a client of it. */
 export interface ApiUnderTest {
   readonly url: string;
-  readonly http: HttpServer;
-  readonly pubsub: PubSub;
+  readonly http: Port;
+  readonly pubsub: OpenPubSub;
   readonly store: Store;
   readonly registry: Registry;
   /** Lines of the log so far. */
@@ -34,22 +38,28 @@ interface ApiOptions {
   readonly clock?: () => number;
   readonly health?: () => Promise<StoreHealth>;
   readonly pubsub?: (real: PubSub) => PubSub;
+  readonly grpcLimits?: Partial<GrpcLimits>;
+  readonly streamLimits?: Partial<StreamingPullBounds>;
+  readonly push?: PubSubOptions['push'];
+  /** Timers of the core; with a clock of their own. */
+  readonly schedule?: Schedule;
 }
 
 export async function openApi(options: ApiOptions = {}): Promise<ApiUnderTest> {
-  const { clock = Date.now, limits = {} } = options;
+  const { clock = Date.now, schedule, limits = {}, grpcLimits = {}, streamLimits = {}, push = {} } = options;
   const directory = makeTempDirectory();
   const store = await openStore({ url: `lmdb:${directory.path}`, clock });
   const log: string[] = [];
   const logger = pino({ level: 'warn' }, lineTo(log));
-  const pubsub = await openPubSub({ store, clock, logger });
+  const pubsub = await openPubSub({ store, clock, logger, streamLimits, push, ...(schedule && { schedule }) });
   const registry = new Registry();
-  const http = await openHttpServer({
+  const http = await openPort({
     pubsub: options.pubsub?.(pubsub) ?? pubsub,
     health: options.health ?? (() => store.health()),
-    ...{ registry, logger, clock, limits },
+    ...{ registry, logger, clock, limits, grpcLimits },
     version: '0.0.0-test',
   });
+  serveOidc(http.app, pubsub.push);
   const url = await http.listen({ host: '127.0.0.1', port: 0 });
   return {
     ...{ url, http, pubsub, store, registry, log },

@@ -154,11 +154,11 @@ const definitions: BadInput[] = [
     says: ['kmsKeyName', 'not served'],
   },
   {
-    what: 'push',
+    what: 'push without encryption',
     ...create({ pushConfig: { pushEndpoint: 'http://x/' } }),
-    status: 501,
-    code: 'UNIMPLEMENTED',
-    says: ['pushConfig', 'pulled'],
+    status: 400,
+    code: 'INVALID_ARGUMENT',
+    says: ['push_endpoint', 'https'],
   },
   {
     what: 'a topic that is not there',

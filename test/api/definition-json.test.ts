@@ -78,8 +78,6 @@ describe('the JSON of a subscription', () => {
   });
 
   it.each([
-    ['pushConfig', { pushEndpoint: 'https://example.com/push' }],
-    ['pushConfig', { oidcToken: { audience: 'a' } }],
     ['bigqueryConfig', { table: 'p.d.t' }],
     ['bigtableConfig', { table: 'projects/p/instances/i/tables/t' }],
     ['cloudStorageConfig', { bucket: 'b' }],
@@ -109,7 +107,7 @@ describe('the JSON of a subscription', () => {
   it('subscription - a setting that is nested without end is refused without exhausting the stack', async () => {
     let nested: object = {};
     for (let depth = 0; depth < 100_000; depth++) nested = { nested };
-    await expectRefusal(() => subscriptionFromJson({ pushConfig: nested }, ''), 'UNIMPLEMENTED', 'pushConfig');
+    await expectRefusal(() => subscriptionFromJson({ bigqueryConfig: nested }, ''), 'UNIMPLEMENTED', 'bigquery');
   });
 
   it('subscription - an update mask loses the fields that may only be empty', () => {

@@ -60,26 +60,32 @@ describe('what operators ask the server', () => {
 
   it('readyz - it says what an acknowledgement is worth, from a real write', async () => {
     const { url, store } = await opened();
-    const { durability } = await store.health();
+    const { level, durability } = await store.health();
     const { commits } = store.counters();
     const answer = await get(`${url}/readyz`);
     expect(answer.status).toBe(200);
-    expect(JSON.parse(answer.text)).toEqual({ status: 'ready', durability });
+    expect(JSON.parse(answer.text)).toEqual({ status: 'ready', level, durability });
     expect(store.counters().commits).toBeGreaterThan(commits);
   });
 
   it('readyz - a store that cannot write is 503 with the problem, and 200 again when it can', async () => {
     const clock = virtualClock();
-    let health: StoreHealth = { writable: false, durability: 'fsynced', problem: 'The disk is full; make room.' };
+    let health: StoreHealth = {
+      writable: false,
+      level: 'fsynced',
+      durability: 'fsynced',
+      problem: 'The disk is full; make room.',
+    };
     const { url } = await opened({ clock, health: async () => health });
     const red = await get(`${url}/readyz`);
     expect(red.status).toBe(503);
     expect(JSON.parse(red.text)).toEqual({
       status: 'not writable',
       problem: 'The disk is full; make room.',
+      level: 'fsynced',
       durability: 'fsynced',
     });
-    health = { writable: true, durability: 'fsynced' };
+    health = { writable: true, level: 'fsynced', durability: 'fsynced' };
     clock.advance(1000);
     expect((await get(`${url}/readyz`)).status).toBe(200);
   });

@@ -84,8 +84,10 @@ describe('the JSON of a pull', () => {
     publishMs: 1_700_000_000_123,
   };
 
+  const bytes = 9; // of no interest to JSON
+
   it('pull - every field is there, bytes in the standard alphabet', () => {
-    expect(JSON.parse(JSON.stringify(pullReply([{ ackId: 'a"1', message, deliveryAttempt: 3 }])))).toEqual({
+    expect(JSON.parse(JSON.stringify(pullReply([{ ackId: 'a"1', message, bytes, deliveryAttempt: 3 }])))).toEqual({
       receivedMessages: [
         {
           ackId: 'a"1',
@@ -105,8 +107,8 @@ describe('the JSON of a pull', () => {
   it('pull - default values are left out, an empty list too', () => {
     const bare = { ...message, data: new Uint8Array(0), orderingKey: '' };
     const reply = pullReply([
-      { ackId: '1', message: bare, deliveryAttempt: 0 },
-      { ackId: '2', message: { ...message, attributes: {}, publishMs: 1_700_000_001_000 }, deliveryAttempt: 0 },
+      { ackId: '1', message: bare, bytes, deliveryAttempt: 0 },
+      { ackId: '2', message: { ...message, attributes: {}, publishMs: 1_700_000_001_000 }, bytes, deliveryAttempt: 0 },
     ]);
     expect(JSON.parse(JSON.stringify(reply))).toEqual({
       receivedMessages: [
@@ -122,7 +124,7 @@ describe('the JSON of a pull', () => {
 
   it('pull - data that is a view into a larger buffer is only the view', () => {
     const view = new Uint8Array(Buffer.from('xxhixx')).subarray(2, 4);
-    const reply = pullReply([{ ackId: '1', message: { ...message, data: view }, deliveryAttempt: 0 }]);
+    const reply = pullReply([{ ackId: '1', message: { ...message, data: view }, bytes, deliveryAttempt: 0 }]);
     expect(reply).toMatchObject({ receivedMessages: [{ message: { data: 'aGk=' } }] });
   });
 });

@@ -205,13 +205,13 @@ describe('subscriptions over REST', () => {
     });
   });
 
-  it('subscription - an empty push configuration is what it has; another is not served', async () => {
+  it('subscription - an empty push configuration is what it has; a bad one is refused', async () => {
     const { project, topic } = await newTopic();
     const name = `${project}/subscriptions/pulled`;
     await call('PUT', name, { topic, pushConfig: {} });
     expect(await call('POST', `${name}:modifyPushConfig`, { pushConfig: {} })).toEqual({ status: 200, body: {} });
     expect(await call('POST', `${name}:modifyPushConfig`, { pushConfig: { pushEndpoint: 'http://x/' } })).toMatchObject(
-      { status: 501, body: { error: { code: 501, status: 'UNIMPLEMENTED' } } },
+      { status: 400, body: { error: { code: 400, status: 'INVALID_ARGUMENT' } } },
     );
     expect((await call('POST', `${project}/subscriptions/none:modifyPushConfig`, {})).status).toBe(404);
   });

@@ -67,6 +67,13 @@ describe('config - where a value comes from', () => {
     expect(configOf({ args: ['--data-dir', '/srv/hw', '--store=lmdb:/else'] }).store).toBe('lmdb:/else');
   });
 
+  it('config - a store on Redis, and how to use it, from everywhere', () => {
+    const yaml = 'store: rediss://me:pw@redis.example:6380/2\nredisPrefix: "fleet-a:"\nredisWait: 1\n';
+    const config = configOf({ args: ['--redis-wait-aof'], env: { HEADWATER_WORKERS: '4' }, yaml });
+    expect(config).toMatchObject({ store: 'rediss://me:pw@redis.example:6380/2', redisPrefix: 'fleet-a:' });
+    expect(config).toMatchObject({ redisWait: 1, redisWaitAof: true, redisTimeoutMs: 2000, workers: 4 });
+  });
+
   it('config - a boolean flag may stand alone or take a value', () => {
     expect(configOf({ args: ['--allow-anonymous', '--mqtt-port', '0'] }).allowAnonymous).toBe(true);
     expect(configOf({ args: ['--allow-anonymous=false', '--default-routes', 'false'] })).toMatchObject({
@@ -152,10 +159,29 @@ describe('config - what is wrong stops the start (I9)', () => {
     ],
     ['aliases that unfold', { yaml: bomb() }, /is not valid YAML: Excessive alias count/],
     [
-      'Redis',
-      { args: ['--store', 'redis://u:pw@h'] },
-      '--store redis: is not served in this release; use lmdb: and a path.',
+      'workers on the embedded store',
+      { args: ['--workers', '2'] },
+      '--workers is 2, and the embedded store belongs to one process; name a redis:// store with --store, or leave it out.',
     ],
+    [
+      'replicas of the embedded store',
+      { args: ['--store', 'lmdb:./data'], yaml: 'redisWait: 1' },
+      /yaml:1 redisWait has no meaning for the embedded store, which has no replicas; name a redis:/,
+    ],
+    [
+      'WAITAOF on the embedded store',
+      { args: ['--redis-wait-aof'] },
+      /^--redis-wait-aof has no meaning for the embedded/,
+    ],
+    ['more workers than are allowed', { args: ['--store', 'redis://h', '--workers', '65'] }, /from 1 to 64\.$/],
+    [
+      'a prefix with a brace',
+      { args: ['--redis-prefix', '{a}:'] },
+      /^--redis-prefix is "\{a\}:"; it must be 1 to 64 letters/,
+    ],
+    ['a prefix that is a pattern', { args: ['--redis-prefix', 'a*'] }, /^--redis-prefix is "a\*"/],
+    ['no prefix', { args: ['--redis-prefix', ''] }, /^--redis-prefix is ""/],
+    ['more partitions than a topic has', { args: ['--topic-partitions', '257'] }, /a whole number from 1 to 256\.$/],
     [
       'TLS without its files',
       { args: ['--mqtts-port', '8883'] },
@@ -253,6 +279,16 @@ describe('config - what the file declares', () => {
     expect(subscriptions[0]!.where).toMatch(/headwater\.yaml:5 subscriptions\[0\]$/);
   });
 
+  it('config - a topic may say how many partitions it has, beside what the API knows of it', () => {
+    const yaml = 'topics:\n  - { name: projects/p/topics/abc, partitions: 8 }\n  - { name: projects/p/topics/def }\n';
+    const { topics } = configOf({ yaml });
+    expect(topics.map(({ value, partitions }) => ({ ...value, partitions }))).toEqual([
+      { name: 'projects/p/topics/abc', partitions: 8 },
+      { name: 'projects/p/topics/def', partitions: undefined },
+    ]);
+    expect(topics[0]!.value).not.toHaveProperty('partitions'); // the decoder of the API would refuse it
+  });
+
   it('config - routes come through as definitions', () => {
     const routes = [{ filter: 'a/{b}', topic: 'site-{b}', attributes: { kind: 'env' }, orderingKey: '{b}', name: 'r' }];
     expect(configOf({ yaml: JSON.stringify({ routes }) }).routes).toEqual(routes);
@@ -261,6 +297,19 @@ describe('config - what the file declares', () => {
   const table: readonly [what: string, yaml: string, problems: readonly (string | RegExp)[]][] = [
     ['topics that are no list', 'topics: { a: 1 }', ['headwater.yaml:1 topics must be a list, one "- " an entry.']],
     ['a topic that is a word', 'topics:\n  - abc', ['headwater.yaml:2 topics[0] must be a mapping of fields.']],
+    [
+      'partitions that no topic has',
+      'topics:\n  - { name: projects/p/topics/abc, partitions: 0 }\n  - { name: projects/p/topics/def, partitions: "4" }',
+      [
+        'headwater.yaml:2 topics[0].partitions must be a whole number from 1 to 256.',
+        'headwater.yaml:3 topics[1].partitions must be a whole number from 1 to 256.',
+      ],
+    ],
+    [
+      'partitions that are said twice',
+      'topics: [{ name: projects/p/topics/abc, partitions: 4, labels: { headwater-partitions: "4" } }]',
+      ['headwater.yaml:1 topics[0] has partitions and the label headwater-partitions; give one of them.'],
+    ],
     [
       'a subscription without name',
       'subscriptions: [{}]',

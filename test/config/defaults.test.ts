@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { httpLimitsDefault } from '../../src/api/http/http-limits.ts';
-import { settings } from '../../src/config/settings.ts';
+import { flagOf, settingKeys, settingOf, settings, variableOf } from '../../src/config/settings.ts';
 import { defaultMqttLimits } from '../../src/mqtt/limits.ts';
 import { defaultBounds } from '../../src/pubsub/bounds.ts';
 
@@ -19,6 +21,7 @@ describe('config - the help tells the truth', () => {
     ['pullWaitMs', httpLimitsDefault.pullWaitMs],
     ['logCacheBytesMax', defaultBounds.logCacheBytesMax],
     ['retentionSweepMs', defaultBounds.retentionSweepMs],
+    ['topicPartitions', defaultBounds.topicPartitions],
   ];
   for (const [key, bound] of bounds) {
     it(`config - ${key} has the default of the part that it bounds`, () => expect(settings[key].fallback).toBe(bound));
@@ -27,6 +30,19 @@ describe('config - the help tells the truth', () => {
   it('config - a pull may not be told to wait longer than a silent connection lives', () => {
     const allowed = settings.pullWaitMs.kind.fromText(String(httpLimitsDefault.silenceTimeoutMs));
     expect(allowed).toBeUndefined();
+  });
+
+  it('config - the README has a row for every setting, and for nothing else', () => {
+    const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
+    const rows = readme.split('\n').filter((line) => line.startsWith('| `--'));
+    const starts = settingKeys.map((key) => {
+      const { kind, fallback, fallbackText } = settingOf(key);
+      const shown = fallback === undefined ? fallbackText : `\`${kind.show(fallback)}\``;
+      return `| \`${flagOf(key)}\` | \`${variableOf(key)}\` | ${key === 'config' ? '–' : `\`${key}\``} | ${shown} |`;
+    });
+    expect(rows.map((row, i) => row.slice(0, starts[i]?.length))).toEqual(starts);
+    const ends = settingKeys.map((key) => `| ${settingOf(key).help} |`);
+    expect(rows.map((row, i) => row.slice(-(ends[i]?.length ?? 0)))).toEqual(ends);
   });
 
   it('config - every default is a value that is allowed', () => {

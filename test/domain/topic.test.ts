@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkPartitions, checkTopic, type Topic, updatedTopic } from '../../src/domain/topic.ts';
+import { checkTopic, type Topic, updatedTopic } from '../../src/domain/topic.ts';
 import { expectRefusal } from '../support/refusal.ts';
 
 const topic: Topic = { name: 'projects/p/topics/telemetry', labels: {} };
@@ -61,12 +61,5 @@ describe('topics', () => {
       'INVALID_ARGUMENT',
       '0.001s',
     );
-  });
-
-  it('topic - has 1 to 1024 partitions', async () => {
-    for (const partitions of [1, 1024]) expect(() => checkPartitions(partitions)).not.toThrow();
-    for (const partitions of [0, 1025, 1.5, Number.NaN]) {
-      await expectRefusal(() => checkPartitions(partitions), 'INVALID_ARGUMENT', '1 to 1024');
-    }
   });
 });

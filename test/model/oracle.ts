@@ -151,8 +151,12 @@ export class Oracle {
     this.#cursor = Math.max(this.#cursor, offset);
   }
 
-  /** Leases end, what is on disk stays: attempts above one may be remembered, or not. */
-  reopened(): void {
+  /**
+   * Where leases are in memory they end, and what is on disk stays: attempts above one may be remembered, or not.
+   * @param leasesSurvive they are kept with the rest: nobody notices anything
+   */
+  reopened(leasesSurvive: boolean): void {
+    if (leasesSurvive) return;
     for (const message of this.#messages.values()) {
       // One more: what was given back uncounted had been saved with the number that it went out with.
       const high = this.setup.keepAttempts ? message.attemptHigh + 1 : 1;

@@ -230,7 +230,7 @@ function skip(part: number): Command {
 function reopen(): Command {
   return step('restart', async ({ oracle }, { under }) => {
     await under.reopen();
-    oracle.reopened();
+    oracle.reopened(under.leasesSurvive);
   });
 }
 

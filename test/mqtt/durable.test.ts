@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { defaultRoutes } from '../../src/bridge/default-routes.ts';
+import { defaultMqttLimits } from '../../src/mqtt/limits.ts';
 import { type MqttServer, openMqttServer } from '../../src/mqtt/mqtt-server.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { type BridgeUnderTest, openBridge } from '../bridge/bridge-under-test.ts';
@@ -24,8 +25,8 @@ describe('mqtt on the real store', () => {
   });
 
   async function start(): Promise<void> {
-    const sessions = bridge.store.table<never>('sessions');
-    server = await openMqttServer({ uplink: bridge.uplink, sessions, logger: createLogger('silent'), clock: Date.now });
+    const state = bridge.store.mqttState(defaultMqttLimits);
+    server = await openMqttServer({ uplink: bridge.uplink, state, logger: createLogger('silent'), clock: Date.now });
     port = (await server.listenTcp({ host: '127.0.0.1', port: 0 })).port;
   }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import { PubSubError } from '../../src/domain/errors.ts';
-import { ack, connect, packet, pingreq, publish, subscribe, text, u16 } from './support/packets.ts';
+import { ack, connect, packet, pingreq, puback, publish, subscribe, text, u16 } from './support/packets.ts';
 import type { RawClient } from './support/raw-client.ts';
 import { TestServer, type TestServerOptions } from './support/test-server.ts';
 
@@ -68,24 +68,45 @@ describe('mqtt - one client never harms another', () => {
     expect(server.server.counters().closed.outbound_overflow).toBe(0);
   });
 
-  it('I8 - a subscriber that does not read QoS 1 is disconnected past its bound, and finds its messages later', async () => {
-    await start({ limits: { outboundBytesMax: 500_000, sessionQueueMessagesMax: 10_000 } });
+  it('I8 - a subscriber that does not read QoS 1 stops nobody: its session keeps what it cannot be sent', async () => {
+    await start();
     const stalled = await server.rawConnected('stalled', { clean: false });
     stalled.send(subscribe(1, { '#': 1 }));
     await stalled.take(1);
     stalled.socket.pause();
+    const healthy = await listen('healthy', '#', 1);
     const publisher = await server.rawConnected('p');
-    const payload = Buffer.alloc(10_000);
-    let sent = 0;
-    while (server.server.counters().closed.outbound_overflow === 0) {
-      publisher.send(publish('local', { qos: 1, id: ++sent, payload }));
+    const total = 300;
+    for (let id = 1; id <= total; id++) {
+      const payload = Buffer.alloc(10_000, 0);
+      payload.writeUInt16BE(id);
+      publisher.send(publish('local', { qos: 1, id, payload }));
       await publisher.take(1);
+      expect((await healthy.next())!.readUInt16BE(12)).toBe(id);
+      healthy.send(puback(id));
     }
     stalled.socket.destroy();
     const again = await server.rawConnected('stalled', { clean: false });
-    const queued = server.server.counters().sessionQueueBytes / payload.length;
-    expect(queued).toBe(sent);
-    await again.take(20);
+    for (let id = 1; id <= total; id++) {
+      const message = (await again.next())!;
+      expect([message.readUInt16BE(10), message.readUInt16BE(12)]).toEqual([id, id]);
+      again.send(puback(id));
+    }
+    expect(server.server.counters().closed.outbound_overflow).toBe(0);
+  });
+
+  it('I8 - one that does not read QoS 1 and keeps no session is disconnected past its bound', async () => {
+    await start({ limits: { outboundBytesMax: 500_000 } });
+    const stalled = await listen('stalled', '#', 1);
+    stalled.socket.pause();
+    const publisher = await server.rawConnected('p');
+    const payload = Buffer.alloc(10_000);
+    for (let id = 1; server.server.counters().closed.outbound_overflow === 0; id++) {
+      publisher.send(publish('local', { qos: 1, id, payload }));
+      await publisher.take(1);
+    }
+    stalled.socket.resume();
+    await stalled.closed;
   });
 
   it('I8 - a client that does not read its acknowledgements is not read from, until it does', async () => {

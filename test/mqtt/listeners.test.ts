@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
 import { reasonCodes } from '../../src/mqtt/refusal.ts';
 import { testCertificate } from './support/certificate.ts';
-import { ack, connect, pingreq, publish } from './support/packets.ts';
+import { ack, connect, pingreq, publish, resumed } from './support/packets.ts';
 import type { Accepted } from './support/recording-uplink.ts';
 import { TestServer } from './support/test-server.ts';
 
@@ -139,7 +139,6 @@ describe('mqtt server', () => {
     const client = await server.mqtt({ clientId: 'x', username: 'b', clean: false });
     await client.subscribeAsync('t', { qos: 1 });
     await client.endAsync();
-    const before = structuredClone([...server.table.rows]);
     const three = await server.raw();
     three.send(connect('x'));
     expect((await three.rest()).map((connack) => connack.toString('hex'))).toEqual(['20020005']);
@@ -148,7 +147,13 @@ describe('mqtt server', () => {
     const [connack] = await five.rest();
     expect(connack![3]).toBe(0x87);
     expect(connack!.toString()).toContain(denial.message);
-    expect([...server.table.rows]).toEqual(before);
+    const publisher = await server.mqtt({ username: 'b' });
+    await publisher.publishAsync('t', 'still subscribed', { qos: 1 });
+    const again = await server.raw();
+    again.send(connect('x', { clean: false, username: 'b' }));
+    const [present, message] = await again.take(2);
+    expect(present).toBe(resumed);
+    expect(message).toContain(Buffer.from('still subscribed').toString('hex'));
     await server.stop();
   });
 

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { PubSubError } from '../../src/domain/errors.ts';
+import { Disk } from './support/disk.ts';
 import { ack, packet, publish, pubrel, subscribe, u16 } from './support/packets.ts';
 import type { RawClient } from './support/raw-client.ts';
 import type { Accepted } from './support/recording-uplink.ts';
@@ -106,12 +107,13 @@ describe('mqtt QoS 2', () => {
   }
 
   it('I6 - is stored once across a restarted server, which releases what it does not remember', async () => {
-    const before = await TestServer.start();
+    const disk = await Disk.open();
+    const before = await TestServer.start({ disk });
     const first = await before.rawConnected('a', { clean: false });
     first.send(publish(topic, { qos: 2, id: 7 }), publish(topic, { qos: 2, id: 8 }));
     expect(await first.take(2)).toEqual([pubrecOf(7), pubrecOf(8)]);
-    // Nothing tells the new server that the old one is gone: it gets the same "disk", as after a kill.
-    server = await TestServer.start({ table: before.table, uplink: before.uplink });
+    await disk.kill();
+    server = await TestServer.start({ disk, uplink: before.uplink });
     const second = await server.rawConnected('a', { clean: false, version: 5, properties: expiry });
     second.send(publish(topic, { qos: 2, id: 7, dup: true, properties: '' }));
     expect(await second.take(1)).toEqual([pubrecOf(7)]);
@@ -121,6 +123,8 @@ describe('mqtt QoS 2', () => {
     const scope = server.uplink.stored[0]!.publish.dedupe!.scope;
     expect(server.uplink.released).toEqual([`${scope}/7`, `${scope}/8`]);
     await before.stop();
+    await server.stop();
+    await disk.remove();
   });
 
   it('a clean session has its packet ids to itself: a clean start may use them anew at once', async () => {

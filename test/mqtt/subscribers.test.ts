@@ -68,7 +68,7 @@ describe('mqtt subscribers', () => {
     const client = await server.rawConnected('a', { version: 5, will: { topic: 'w', payload: 'will' } });
     client.send(bytes);
     await client.closed;
-    const other = await server.rawConnected('c');
+    const other = await server.rawConnected('a'); // by then everything of the first connection is over
     other.send(publish('end', { payload: 'end' }));
     const seen: string[] = [];
     while (!seen.includes('end'))
@@ -128,7 +128,7 @@ describe('mqtt subscribers', () => {
     const listener = await listen('b', 'devices/#', 1);
     const client = await server.rawConnected('a', { version: 5 });
     const user = (key: string, value: string) => `26${text(key).toString('hex')}${text(value).toString('hex')}`;
-    const properties = `01 01 02 0000003c 03 0001 63 08 0001 72 09 0002 0001 ${user('k', '1')} ${user('k', '2')}`;
+    const properties = `02 0000003c 01 01 03 0001 63 08 0001 72 09 0002 0001 ${user('k', '1')} ${user('k', '2')}`;
     client.send(publish('devices/a/events', { qos: 1, properties: `${properties} 23 0005` }));
     await client.take(1);
     client.send(publish('', { qos: 1, id: 2, properties: '23 0005', payload: 'by alias' }));
@@ -176,7 +176,6 @@ describe('mqtt subscribers', () => {
     const fields = { version: 5, clean: false, properties: '11 0000003c' } as const;
     client.send(connect('a', fields), subscribe(1, { x: 0x05 }, ''), publish('x', { qos: 1, properties: '' }));
     expect((await client.take(3)).slice(1)).toEqual(['9004000100' + '01', ack(0x40, 1)]);
-    expect(server.server.counters().sessionQueueBytes).toBe(0);
     const other = await server.rawConnected('b');
     other.send(publish('x', { qos: 1, payload: 'other' }));
     const [delivered] = await client.take(1);
@@ -201,7 +200,7 @@ describe('mqtt subscribers', () => {
     expect(await again.take(1)).toEqual([pubrel(id).toString('hex')]);
     again.send(pubcomp(id), publish('end', { qos: 1 }));
     expect(await again.take(1)).toEqual([ack(0x40, 1)]);
-    expect(server.server.counters()).toMatchObject({ sessionQueueBytes: 0, delivered: 1 });
+    expect(server.server.counters()).toMatchObject({ delivered: 1 });
   });
 
   it('a QoS 2 message that was received but not completed is released again on the next connection', async () => {

@@ -6,9 +6,9 @@ import type { Message } from '../../src/domain/message.ts';
 import { type SubscriptionSettings, subscriptionWithDefaults } from '../../src/domain/subscription-settings.ts';
 import type { Topic } from '../../src/domain/topic.ts';
 import type { PubSubBounds } from '../../src/pubsub/bounds.ts';
-import { type OpenPubSub, openPubSub } from '../../src/pubsub/open-pubsub.ts';
+import { type OpenPubSub, openPubSub, type PubSubOptions } from '../../src/pubsub/open-pubsub.ts';
 import type { ReceivedMessage } from '../../src/pubsub/pubsub.ts';
-import { openStore } from '../../src/store/open-store.ts';
+import { openStore, type RedisOptions } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { VirtualTime } from '../support/virtual-time.ts';
 
@@ -23,6 +23,8 @@ export const worker = subscriptionName('worker');
 export const secondMs = 1000;
 export const minuteMs = 60_000;
 export const dayMs = 86_400_000;
+
+type PushOptions = NonNullable<PubSubOptions['push']>;
 
 /** The Pub/Sub core on a real store in a directory of its own, in virtual time. */
 export interface Core extends OpenPubSub {
@@ -39,15 +41,29 @@ export interface Core extends OpenPubSub {
   ack(messages: readonly ReceivedMessage[], subscription?: string): Promise<readonly string[]>;
   nack(messages: readonly ReceivedMessage[], subscription?: string): Promise<readonly string[]>;
   /** Ends the process's part without its goodbye to the clients, and starts again on the same data. */
-  restart(): Promise<Core>;
+  restart(push?: PushOptions): Promise<Core>;
   end(): Promise<void>;
 }
 
 const opened = new Set<Core>();
 
-export async function openCore(limits: Partial<PubSubBounds> = {}): Promise<Core> {
+/** Where a core keeps what it has: something that a restart finds again. */
+interface Place {
+  readonly url: string;
+  readonly redis?: RedisOptions;
+  readonly remove: () => Promise<void>;
+}
+
+export async function openCore(limits: Partial<PubSubBounds> = {}, push: PushOptions = {}): Promise<Core> {
   const directory = await mkdtemp(join(tmpdir(), 'headwater-core-'));
-  return start(directory, new VirtualTime(), limits);
+  const remove = () => rm(directory, { recursive: true });
+  return start({ url: `lmdb:${directory}`, remove }, new VirtualTime(), limits, push);
+}
+
+/** On a Redis that goes by the core's time. */
+export async function openCoreOnRedis(url: string, prefix: string, push: PushOptions = {}): Promise<Core> {
+  const time = new VirtualTime();
+  return start({ url, redis: { prefix, clock: time.clock }, remove: async () => {} }, time, {}, push);
 }
 
 /** For `afterEach`. */
@@ -65,12 +81,13 @@ export const messageOf = (text: string, part: Partial<Message> = {}): Message =>
   ...part,
 });
 
-async function start(directory: string, time: VirtualTime, limits: Partial<PubSubBounds>): Promise<Core> {
+async function start(place: Place, time: VirtualTime, limits: Partial<PubSubBounds>, push: PushOptions): Promise<Core> {
   const { clock, schedule } = time;
   const warnings: Core['warnings'] = [];
   const logger = pino({ level: 'warn', base: null }, { write: (line: string) => warnings.push(JSON.parse(line)) });
-  const store = await openStore({ url: `lmdb:${directory}`, clock });
-  const pubsub = openPubSub({ store, clock, logger, limits, schedule });
+  const { url, redis = {} } = place;
+  const store = await openStore({ url, clock, redis });
+  const pubsub = openPubSub({ store, clock, logger, limits, push, schedule });
   const { publisher, subscriber } = pubsub;
   const stop = async () => {
     opened.delete(core);
@@ -97,13 +114,13 @@ async function start(directory: string, time: VirtualTime, limits: Partial<PubSu
       subscriber.lease(subscription, { messagesMax, bytesMax: 10_000_000 }),
     ack: (messages, subscription = worker) => subscriber.acknowledge(subscription, ackIdsOf(messages)),
     nack: (messages, subscription = worker) => subscriber.modifyAckDeadline(subscription, ackIdsOf(messages), 0),
-    async restart() {
+    async restart(pushAgain = push) {
       await stop();
-      return start(directory, time, limits);
+      return start(place, time, limits, pushAgain);
     },
     async end() {
       await stop();
-      await rm(directory, { recursive: true });
+      await place.remove();
     },
   };
   opened.add(core);

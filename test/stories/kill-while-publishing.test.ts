@@ -1,21 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { runSimulator } from '../support/run-simulator.ts';
 import { serverUnderTest } from '../support/server-under-test.ts';
-import type { RunningServer } from '../support/start-server.ts';
+import { storesMore } from '../support/stored-records.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
 const fleet = ['--devices', '40', '--rate', '20', '--duration', '8s', '--seed', '7'];
 const kills = 3;
-
-/** Resolves when the server has stored `count` more messages: the kill then falls into the traffic, not beside it. */
-async function storesMore(server: RunningServer, count: number): Promise<void> {
-  const stored = async () => {
-    const metrics = await (await fetch(`${server.httpUrl}/metrics`)).text();
-    return Number(/^headwater_store_records_total (\d+)/m.exec(metrics)?.[1]);
-  };
-  const start = await stored();
-  await expect.poll(stored, { timeout: 20_000, interval: 50 }).toBeGreaterThan(start + count);
-}
 
 describe('stories - killed with SIGKILL three times while a fleet publishes', () => {
   for (const qos of [1, 2] as const) {

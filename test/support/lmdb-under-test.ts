@@ -7,6 +7,7 @@ export const openLmdbUnderTest: OpenStoreUnderTest = async (clock) => {
   const directory = makeTempDirectory();
   const url = `lmdb:${directory.path}`;
   const under = {
+    leasesSurvive: false,
     store: await openStore({ url, clock }),
     async reopen() {
       await under.store.close();

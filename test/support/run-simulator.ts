@@ -3,6 +3,9 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { RunningServer } from './start-server.ts';
 
+/** Where the devices publish, and where it is read back: a server, or two. */
+export type SimulatorTarget = Pick<RunningServer, 'mqttUrl' | 'httpUrl'>;
+
 /** What the stories look at in the simulator's summary. */
 export interface SimulatorSummary {
   readonly ok: boolean;
@@ -28,7 +31,7 @@ export interface SimulatorSummary {
 const entry = join(import.meta.dirname, '../../dist/firmware-sim/main.js');
 
 /** Runs the built simulator against a server, verifying; resolves with its summary, whatever it found. */
-export async function runSimulator(server: RunningServer, flags: readonly string[]): Promise<SimulatorSummary> {
+export async function runSimulator(server: SimulatorTarget, flags: readonly string[]): Promise<SimulatorSummary> {
   const args = [entry, '--url', server.mqttUrl, '--verify', server.httpUrl, '--json', ...flags];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';

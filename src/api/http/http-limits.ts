@@ -1,7 +1,8 @@
 import { minuteMs, secondMs } from '../../domain/duration.ts';
+import type { MethodLimits } from '../methods/methods.ts';
 
 /** What one HTTP server holds at most, for how long, and of what size. */
-export interface HttpLimits {
+export interface HttpLimits extends MethodLimits {
   /** One request's body. A publish request of 10 MB is 13.4 MB in base64, and has names and attributes besides. */
   readonly bodyBytesMax: number;
   /** The bodies of all requests that are being answered; past it requests are answered RESOURCE_EXHAUSTED. */
@@ -17,15 +18,6 @@ export interface HttpLimits {
   readonly keepAliveTimeoutMs: number;
   /** A connection that neither sends nor takes a byte for so long is closed; never while a pull may still wait. */
   readonly silenceTimeoutMs: number;
-  /** How long a pull waits for the first message. */
-  readonly pullWaitMs: number;
-  /** Pulls that wait on all subscriptions together; past it RESOURCE_EXHAUSTED. (The core bounds each subscription.) */
-  readonly pullsWaitingMax: number;
-  /** Messages and bytes of data in one reply. */
-  readonly pullMessagesMax: number;
-  readonly pullBytesMax: number;
-  /** Message data that slow clients have not taken yet, together; past it pulls are answered RESOURCE_EXHAUSTED. */
-  readonly repliesBytesMax: number;
 }
 
 export const httpLimitsDefault: HttpLimits = {

@@ -5,7 +5,7 @@ import { invalidArgument, PubSubError } from '../../domain/errors.ts';
 import { errorReply, jsonType } from './error-reply.ts';
 import type { HttpLimits } from './http-limits.ts';
 
-/** Node's HTTP server with every bound that it knows, and answers in the envelope for what never becomes a request. */
+/** Node's HTTP server with every bound of a request that it knows, and answers in the envelope for what never becomes a request. */
 export function createNodeServer(limits: HttpLimits, listener: RequestListener): Server {
   const server = createServer(
     {
@@ -17,7 +17,6 @@ export function createNodeServer(limits: HttpLimits, listener: RequestListener):
     },
     listener,
   );
-  server.maxConnections = limits.connectionsMax;
   server.setTimeout(limits.silenceTimeoutMs);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuse(socket, refusalOf(error, limits)));
   return server;

@@ -1,5 +1,5 @@
 import type { JsonFields, JsonSchema } from '../json/json-field.ts';
-import type { Method } from './method.ts';
+import type { Method } from '../methods/method.ts';
 
 /** The table of methods as an OpenAPI 3.1 document. */
 export function openApiOf(methods: readonly Method[], version: string): object {

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify';
-import type { Registry } from 'prom-client';
+import type { Exposition } from '../../telemetry/metrics.ts';
 import type { Readiness } from './readiness.ts';
 
 interface OperationsDeps {
   readonly readiness: Readiness;
-  readonly registry: Registry;
+  readonly registry: Exposition;
   readonly openApi: object;
   /** True once the server has begun to close. */
   readonly closing: () => boolean;
@@ -23,10 +23,10 @@ export function serveOperations(app: FastifyInstance, { readiness, registry, ope
 
   /** Whether an acknowledgement can be had right now, and what it is worth. */
   app.get('/readyz', async (_request, reply) => {
-    const { writable, durability, problem } = await readiness.check();
+    const { writable, durability, level, problem } = await readiness.check();
     if (closing()) return reply.code(503).send({ status: 'closing', problem: 'The server is shutting down.' });
-    if (!writable) return reply.code(503).send({ status: 'not writable', problem, durability });
-    return { status: 'ready', durability };
+    if (!writable) return reply.code(503).send({ status: 'not writable', problem, level, durability });
+    return { status: 'ready', level, durability };
   });
 
   app.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));

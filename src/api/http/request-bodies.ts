@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { invalidArgument, PubSubError } from '../../domain/errors.ts';
-import { ByteBudget } from './byte-budget.ts';
-import type { Exchange } from './exchange.ts';
+import { ByteBudget } from '../methods/byte-budget.ts';
+import type { HttpExchange } from './http-exchange.ts';
 import type { HttpLimits } from './http-limits.ts';
 
 /**
@@ -33,7 +33,7 @@ export class RequestBodies {
    * @throws PubSubError INVALID_ARGUMENT too large, compressed, or not JSON; RESOURCE_EXHAUSTED no room; CANCELLED the
    *   client went away.
    */
-  async readJson(exchange: Exchange): Promise<unknown> {
+  async readJson(exchange: HttpExchange): Promise<unknown> {
     const encoding = exchange.request.headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') {
       throw invalidArgument(`Content-Encoding ${encoding} is not read; send the body uncompressed.`);
@@ -41,7 +41,7 @@ export class RequestBodies {
     return parseJson(await this.#read(exchange));
   }
 
-  #read(exchange: Exchange): Promise<Buffer> {
+  #read(exchange: HttpExchange): Promise<Buffer> {
     const { request } = exchange;
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
@@ -63,7 +63,7 @@ export class RequestBodies {
     });
   }
 
-  #dropRest(exchange: Exchange): void {
+  #dropRest(exchange: HttpExchange): void {
     const { request } = exchange;
     request.resume();
     let bytesLeft = dropFactor * this.#bodyBytesMax;
@@ -76,7 +76,7 @@ export class RequestBodies {
   }
 
   /** Makes room for a chunk, or says why there is none. */
-  #refusalOf(chunk: Buffer, bytes: number, exchange: Exchange): PubSubError | undefined {
+  #refusalOf(chunk: Buffer, bytes: number, exchange: HttpExchange): PubSubError | undefined {
     if (bytes > this.#bodyBytesMax) return this.#count(tooLarge(this.#bodyBytesMax));
     if (!this.#budget.take(chunk.length)) return this.#count(noRoom());
     exchange.onEnd(() => this.#budget.give(chunk.length));

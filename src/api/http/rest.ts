@@ -1,16 +1,17 @@
 import type { FastifyInstance } from 'fastify';
 import { PubSubError } from '../../domain/errors.ts';
 import { quote } from '../../domain/quote.ts';
+import type { Exchanges } from '../methods/exchanges.ts';
+import type { MethodTable } from '../methods/method.ts';
 import { jsonType } from './error-reply.ts';
-import type { Exchanges } from './exchanges.ts';
-import { type Method, MethodTable } from './method.ts';
+import { HttpExchange } from './http-exchange.ts';
 import { parseQuery } from './query.ts';
 import type { RequestBodies } from './request-bodies.ts';
 import { parseResourcePath } from './resource-path.ts';
 import { refuseOtherOrigins } from './same-origin.ts';
 
 interface RestDeps {
-  readonly methods: readonly Method[];
+  readonly table: MethodTable;
   readonly bodies: RequestBodies;
   readonly exchanges: Exchanges;
 }
@@ -21,13 +22,13 @@ interface RestDeps {
  * route takes the raw path apart itself. Bodies are read as JSON whatever their content type says, as people call such
  * APIs with curl.
  */
-export function serveRest(app: FastifyInstance, { methods, bodies, exchanges }: RestDeps): void {
-  const table = new MethodTable(methods);
+export function serveRest(app: FastifyInstance, { table, bodies, exchanges }: RestDeps): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _body, done) => done(null)); // RequestBodies reads it, if anybody wants it
   app.all('/v1/*', async (request, reply) => {
     let methodId = 'unknown';
-    const exchange = exchanges.begin(request.raw, reply.raw, () => methodId);
+    const exchange = new HttpExchange(request.raw, reply.raw);
+    exchanges.begin(exchange, () => `${methodId} ${reply.raw.statusCode}`);
     refuseOtherOrigins(request.headers);
     const { path, query } = split(request.raw.url!);
     const { shape, name } = parseResourcePath(path);

@@ -4,6 +4,7 @@ import type { DeadLetterPolicy, Subscription } from '../../domain/subscription.t
 import { type SubscriptionSettings, subscriptionWithDefaults } from '../../domain/subscription-settings.ts';
 import { duration, durationToJson } from './duration-json.ts';
 import { type JsonObject, object, objectSchema, readObject } from './json-field.ts';
+import { pushConfigField, pushConfigToJson } from './push-config-json.ts';
 import { flag, int32, text, textMap } from './scalar-fields.ts';
 import { outputOnly, unserved } from './unserved-field.ts';
 
@@ -28,7 +29,7 @@ export const subscriptionFields = {
   enableMessageOrdering: flag('Deliver the messages of an ordering key in the order of their publication.'),
   enableExactlyOnceDelivery: flag('Never deliver a message again whose acknowledgement was confirmed.'),
   detached: flag('True once :detach was called.'),
-  pushConfig: unserved('messages are pulled; leave it empty.'),
+  pushConfig: pushConfigField,
   bigqueryConfig: unserved('there is no BigQuery to deliver to; leave it empty and pull.'),
   bigtableConfig: unserved('there is no Bigtable to deliver to; leave it empty and pull.'),
   cloudStorageConfig: unserved('there is no Cloud Storage to deliver to; leave it empty and pull.'),
@@ -55,8 +56,9 @@ export function subscriptionFromJson(json: unknown, at: string): Subscription {
 }
 
 function settingsOf(read: JsonObject<typeof subscriptionFields>): SubscriptionSettings {
-  const { ackDeadlineSeconds, messageRetentionDuration, expirationPolicy, deadLetterPolicy, retryPolicy, ...same } =
+  const { ackDeadlineSeconds, messageRetentionDuration, expirationPolicy, deadLetterPolicy, retryPolicy, ...others } =
     read;
+  const { pushConfig, ...same } = others;
   return {
     name: '',
     topic: '',
@@ -66,6 +68,7 @@ function settingsOf(read: JsonObject<typeof subscriptionFields>): SubscriptionSe
     ...(expirationPolicy && { expirationTtlMs: expirationPolicy.ttl ?? 'never' }),
     ...(deadLetterPolicy && { deadLetter: deadLetterFromJson(deadLetterPolicy) }),
     ...(retryPolicy && { retry: retryFromJson(retryPolicy) }),
+    ...pushConfig,
   };
 }
 
@@ -91,7 +94,7 @@ export function subscriptionToJson(subscription: Subscription, topicRetentionMs:
   return {
     name,
     topic,
-    pushConfig: {},
+    pushConfig: pushConfigToJson(subscription.push),
     ackDeadlineSeconds: subscription.ackDeadlineMs / secondMs,
     ...(subscription.retainAckedMessages && { retainAckedMessages: true }),
     messageRetentionDuration: durationToJson(subscription.messageRetentionMs),

@@ -1,4 +1,5 @@
 import { PubSubError } from '../../domain/errors.ts';
+import { cannotShrink } from '../../domain/partitions.ts';
 import type { Snapshot } from '../../domain/snapshot.ts';
 import type { Subscription } from '../../domain/subscription.ts';
 import { deletedTopic, type Topic } from '../../domain/topic.ts';
@@ -15,6 +16,17 @@ export interface SnapshotRecord extends StoredSnapshot {
 export interface OrphanRecord {
   readonly topicId: string;
   readonly partitions: number;
+}
+
+/** What a topic with more partitions means for those who read it. */
+export interface Growth {
+  readonly topicId: string;
+  readonly before: number;
+  readonly partitions: number;
+  /** Names of those that got more partitions. */
+  readonly subscriptions: readonly string[];
+  /** Ids of the subscriptions and snapshots that need acked state on the new partitions. */
+  readonly owners: readonly string[];
 }
 
 type Kind = 'topic' | 'subscription' | 'snapshot' | 'orphan';
@@ -78,6 +90,31 @@ export class Catalog {
 
   stageTopicUpdate(topic: Topic): void {
     this.#put('topic', topic.name, { ...known('topic', topic.name, this.topic(topic.name)), topic });
+  }
+
+  /**
+   * Gives the topic, its subscriptions and its snapshots more partitions; as many as there are changes nothing.
+   * @throws FAILED_PRECONDITION fewer than there are
+   */
+  stageGrowth(name: string, partitions: number): Growth {
+    const stored = known('topic', name, this.topic(name));
+    const { topicId, partitions: before } = stored;
+    if (partitions < before) throw cannotShrink(name, before, partitions);
+    const subscriptions = this.subscriptionsOf(topicId);
+    if (partitions === before) return { topicId, before, partitions, subscriptions: [], owners: [] };
+    this.#put('topic', name, { ...stored, partitions });
+    const owners: string[] = [];
+    for (const subscriber of subscriptions) {
+      const subscription = this.subscription(subscriber)!;
+      this.#put('subscription', subscriber, { ...subscription, partitions });
+      owners.push(subscription.subscriptionId);
+    }
+    for (const taken of this.snapshotsOf(topicId)) {
+      const snapshot = this.snapshot(taken)!;
+      this.#put('snapshot', taken, { ...snapshot, partitions });
+      owners.push(snapshot.snapshotId);
+    }
+    return { topicId, before, partitions, subscriptions, owners };
   }
 
   /** The log becomes an orphan; its subscriptions name `_deleted-topic_`. */

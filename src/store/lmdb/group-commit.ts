@@ -64,8 +64,9 @@ export class GroupCommit {
   /**
    * Runs `stage` in the next commit; resolves with its result once that is on disk.
    * @param stage may throw before its first write: then nothing of it is written and the promise rejects with that
+   * @param onDisk runs when it is on disk, before anything of the next transaction is assembled
    */
-  exec<T>(stage: () => T): Promise<T> {
+  exec<T>(stage: () => T, onDisk?: (value: T) => void): Promise<T> {
     return new Promise((resolve, reject) => {
       let outcome: { value: T } | { thrown: unknown };
       this.enlist({
@@ -76,7 +77,11 @@ export class GroupCommit {
             outcome = { thrown };
           }
         },
-        committed: () => ('value' in outcome ? resolve(outcome.value) : reject(outcome.thrown)),
+        committed: () => {
+          if ('thrown' in outcome) return reject(outcome.thrown);
+          onDisk?.(outcome.value);
+          resolve(outcome.value);
+        },
         failed: reject,
       });
     });

@@ -4,7 +4,7 @@ import type { Subscription } from '../../domain/subscription.ts';
 import type { Topic } from '../../domain/topic.ts';
 import type { LogRef, Page, PageRequest, StoredSnapshot, StoredSubscription, StoredTopic } from '../store.ts';
 import { stageReplacement } from './acked-store.ts';
-import type { Catalog } from './catalog.ts';
+import type { Catalog, Growth } from './catalog.ts';
 import { type Environment, staged } from './environment.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { Partitions } from './partitions.ts';
@@ -17,7 +17,7 @@ export abstract class LmdbAdmin {
   protected readonly catalog: Catalog;
   protected readonly partitions: Partitions;
   protected closed = false;
-  readonly #changed = new Set<(name: string) => void>();
+  readonly #changed = new Set<(name: string | undefined) => void>();
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(env: Environment, clock: () => number, commit: GroupCommit, catalog: Catalog, partitions: Partitions) {
@@ -36,6 +36,24 @@ export abstract class LmdbAdmin {
 
   updateTopic(topic: Topic): Promise<void> {
     return this.changeCatalog([topic.name], () => this.catalog.stageTopicUpdate(topic));
+  }
+
+  /**
+   * One commit: the new logs are empty, and nothing of them is acked, neither by subscriptions nor in snapshots. Appends
+   * that were placed among fewer partitions are turned away from the moment this commit is on disk.
+   */
+  async setPartitions(topic: string, partitions: number): Promise<void> {
+    const stage = () => {
+      const growth = this.catalog.stageGrowth(topic, partitions);
+      for (const owner of growth.owners) {
+        for (let partition = growth.before; partition < partitions; partition++) {
+          staged(this.env.progress.put([owner, partition], { watermark: 1, epoch: 0 }));
+        }
+      }
+      return growth;
+    };
+    const changed = ({ before, subscriptions }: Growth) => (before < partitions ? [topic, ...subscriptions] : []);
+    await this.changeCatalog(changed, stage, (growth) => this.partitions.grow(growth));
   }
 
   async deleteTopic(name: string): Promise<void> {
@@ -140,18 +158,27 @@ export abstract class LmdbAdmin {
     return this.catalog.listSnapshots(page);
   }
 
-  onCatalogChange(changed: (name: string) => void): () => void {
-    const own = (name: string) => changed(name);
+  onCatalogChange(changed: (name: string | undefined) => void): () => void {
+    const own = (name: string | undefined) => changed(name);
     this.#changed.add(own);
     return () => this.#changed.delete(own);
   }
 
-  /** One catalogue change per commit: its checks see everything that was written before. */
-  protected changeCatalog<T>(names: readonly string[], stage: () => T): Promise<T> {
+  /**
+   * One catalogue change per commit: its checks see everything that was written before.
+   * @param names whom it changes, perhaps told only by what was made
+   * @param onDisk see `GroupCommit.exec`
+   */
+  protected changeCatalog<T>(
+    names: readonly string[] | ((made: T) => readonly string[]),
+    stage: () => T,
+    onDisk?: (made: T) => void,
+  ): Promise<T> {
     const change = this.#turn.then(async () => {
       this.mustBeOpen();
-      const made = await this.commit.exec(stage);
-      for (const name of names) for (const changed of this.#changed) changed(name);
+      const made = await this.commit.exec(stage, onDisk);
+      const changes = typeof names === 'function' ? names(made) : names;
+      for (const name of changes) for (const changed of this.#changed) changed(name);
       return made;
     });
     this.#turn = change.catch(() => undefined);

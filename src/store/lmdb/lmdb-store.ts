@@ -8,6 +8,8 @@ import type {
   LeaseRef,
   LeaseRequest,
   LogRef,
+  MqttState,
+  MqttStateLimits,
   NackOptions,
   Outcome,
   SettleOptions,
@@ -26,6 +28,7 @@ import { Dedupe } from './dedupe.ts';
 import { type Environment, openEnvironment, staged } from './environment.ts';
 import { type CommitLimits, GroupCommit } from './group-commit.ts';
 import { LmdbAdmin } from './lmdb-admin.ts';
+import { LmdbMqttState } from './mqtt-state.ts';
 import { type PartitionLimits, Partitions } from './partitions.ts';
 import { LmdbTable } from './table.ts';
 
@@ -94,12 +97,13 @@ class LmdbStore extends LmdbAdmin implements Store {
 
   // The log.
 
-  async append(ref: LogRef, records: readonly Uint8Array[], dedupe?: string): Promise<Appended> {
+  /** A repetition is recognised before its placement is looked at: its first may be older than a growth. */
+  async append(ref: LogRef, records: readonly Uint8Array[], dedupe?: string, placedAmong = 0): Promise<Appended> {
     this.mustBeOpen();
     const log = this.partitions.log(ref);
     return dedupe === undefined
-      ? log.append(records, undefined)
-      : this.#dedupe.once(ref, dedupe, () => log.append(records, dedupe));
+      ? log.append(records, undefined, placedAmong)
+      : this.#dedupe.once(ref, dedupe, () => log.append(records, dedupe, placedAmong));
   }
 
   forget(log: LogRef | undefined, dedupeKeys: readonly string[]): Promise<void> {
@@ -204,15 +208,21 @@ class LmdbStore extends LmdbAdmin implements Store {
     return new LmdbTable<T>(name, this.env, this.commit);
   }
 
+  mqttState(limits: MqttStateLimits): MqttState {
+    const { env, commit, clock } = this;
+    return new LmdbMqttState({ env, commit, clock, limits, mustBeOpen: () => this.mustBeOpen() });
+  }
+
   async health(): Promise<StoreHealth> {
+    const level = 'fsynced';
     const durability = 'fsynced: an acknowledged message is on disk and survives a power cut';
     try {
       this.mustBeOpen();
       await this.commit.exec(() => staged(this.env.meta.put(['health'], this.clock())));
       if (this.commit.failing) throw this.commit.failing;
-      return { writable: true, durability };
+      return { writable: true, level, durability };
     } catch (error) {
-      return { writable: false, durability, problem: this.#problem(error as Error) };
+      return { writable: false, level, durability, problem: this.#problem(error as Error) };
     }
   }
 

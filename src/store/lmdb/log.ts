@@ -18,6 +18,7 @@ interface Pending {
   readonly records: readonly Uint8Array[];
   readonly bytes: number;
   readonly dedupe: string | undefined;
+  readonly placedAmong: number; // 0: not placed by a key
   readonly resolve: (appended: Appended) => void;
   readonly reject: (error: PubSubError) => void;
   firstOffset: number;
@@ -43,6 +44,8 @@ export class Log implements CommitPart {
   #first: number;
   #lastMs: number;
   #totalBytes: number;
+  /** How many the topic has; an append that was placed among fewer is refused. */
+  #partitions = 1;
   /** The topic was deleted: what is here is still read, nothing comes. */
   retired = false;
   records = 0;
@@ -76,8 +79,9 @@ export class Log implements CommitPart {
     return this.bytesFrom(this.#first);
   }
 
-  append(records: readonly Uint8Array[], dedupe: string | undefined): Promise<Appended> {
+  append(records: readonly Uint8Array[], dedupe: string | undefined, placedAmong: number): Promise<Appended> {
     if (this.retired) return Promise.reject(new PubSubError('NOT_FOUND', 'The topic was deleted.'));
+    if (this.#isTooFew(placedAmong)) return Promise.reject(placedAmongFewer());
     const bytes = packedBytes(records);
     if (this.#pendingBytes + bytes > this.#limits.queuedBytesMax) {
       const text = `More than ${this.#limits.queuedBytesMax} bytes wait for the disk on this topic; try again later.`;
@@ -85,9 +89,24 @@ export class Log implements CommitPart {
     }
     this.#pendingBytes += bytes;
     return new Promise((resolve, reject) => {
-      this.#pending.push({ records, bytes, dedupe, resolve, reject, firstOffset: 0 });
+      this.#pending.push({ records, bytes, dedupe, placedAmong, resolve, reject, firstOffset: 0 });
       this.#commit.enlist(this);
     });
+  }
+
+  /**
+   * The topic has so many partitions: what was placed among fewer, and is not on its way to the disk yet, is turned away
+   * now, and everything of that kind from now on.
+   */
+  refusePlacedAmongFewer(partitions: number): void {
+    this.#partitions = partitions;
+    const refused = this.#pending.filter(({ placedAmong }) => this.#isTooFew(placedAmong));
+    if (refused.length === 0) return;
+    this.#pending = this.#pending.filter(({ placedAmong }) => !this.#isTooFew(placedAmong));
+    for (const { bytes, reject } of refused) {
+      this.#pendingBytes -= bytes;
+      reject(placedAmongFewer());
+    }
   }
 
   onWake(wake: () => void): () => void {
@@ -193,6 +212,10 @@ export class Log implements CommitPart {
     this.#first = first;
   }
 
+  #isTooFew(placedAmong: number): boolean {
+    return placedAmong > 0 && placedAmong < this.#partitions;
+  }
+
   #takePending(): Pending[] {
     let bytes = 0;
     let count = 0;
@@ -224,4 +247,8 @@ export class Log implements CommitPart {
     const writtenMs = this.#clock();
     staged(this.#env.dedupe.put([dedupe!, topicId, partition], { firstOffset, publishMs, writtenMs }));
   }
+}
+
+function placedAmongFewer(): PubSubError {
+  return new PubSubError('ABORTED', 'The topic has more partitions by now; publish again.');
 }

@@ -1,6 +1,6 @@
 import { PubSubError } from '../../domain/errors.ts';
 import type { LogRef, SubscriptionPartition } from '../store.ts';
-import type { Catalog } from './catalog.ts';
+import type { Catalog, Growth } from './catalog.ts';
 import { Delivery } from './delivery.ts';
 import type { Environment } from './environment.ts';
 import type { GroupCommit } from './group-commit.ts';
@@ -53,6 +53,13 @@ export class Partitions {
     for (const log of this.#logs.get(topicId) ?? []) log.retired = true;
   }
 
+  /** The topic has more partitions: who has its logs and deliveries open gets the new ones. */
+  grow({ topicId, partitions, subscriptions }: Growth): void {
+    if (this.#logs.has(topicId)) this.#openLogs(topicId);
+    for (const log of this.#logs.get(topicId) ?? []) log.refusePlacedAmongFewer(partitions);
+    for (const name of subscriptions) if (this.#deliveries.has(name)) this.#openDeliveries(name);
+  }
+
   forgetLogs(topicId: string): void {
     this.#logs.delete(topicId);
   }
@@ -66,20 +73,7 @@ export class Partitions {
 
   /** Those of one subscription, by partition. @throws NOT_FOUND */
   deliveries(name: string): Delivery[] {
-    const open = this.#deliveries.get(name);
-    if (open) return open;
-    const stored = this.#catalog.subscription(name);
-    if (!stored) throw new PubSubError('NOT_FOUND', `There is no subscription ${name}.`);
-    const { subscriptionId, topicId, partitions, subscription } = stored;
-    // A late ack from before a restart could leave a gap in a key's order, or confirm what is sent again.
-    const strict = subscription.enableMessageOrdering || subscription.enableExactlyOnceDelivery;
-    const blockIds = strict ? { ...this.#blockIds, first: 0 } : this.#blockIds;
-    const deliveries = Array.from({ length: partitions }, (_, partition) => {
-      const log = this.log({ topicId, partition });
-      return new Delivery(subscriptionId, log, this.#env, this.#commit, this.#clock, this.#limits, blockIds);
-    });
-    this.#deliveries.set(name, deliveries);
-    return deliveries;
+    return this.#deliveries.get(name) ?? this.#openDeliveries(name);
   }
 
   openDeliveries(): Delivery[] {
@@ -90,13 +84,35 @@ export class Partitions {
     this.#deliveries.delete(name);
   }
 
+  /** Opens those that are not open yet. */
+  #openDeliveries(name: string): Delivery[] {
+    const stored = this.#catalog.subscription(name);
+    if (!stored) throw new PubSubError('NOT_FOUND', `There is no subscription ${name}.`);
+    const { subscriptionId, topicId, partitions, subscription } = stored;
+    // A late ack from before a restart could leave a gap in a key's order, or confirm what is sent again.
+    const strict = subscription.enableMessageOrdering || subscription.enableExactlyOnceDelivery;
+    const blockIds = strict ? { ...this.#blockIds, first: 0 } : this.#blockIds;
+    const deliveries = this.#deliveries.get(name) ?? [];
+    for (let partition = deliveries.length; partition < partitions; partition++) {
+      const log = this.log({ topicId, partition });
+      deliveries.push(new Delivery(subscriptionId, log, this.#env, this.#commit, this.#clock, this.#limits, blockIds));
+    }
+    this.#deliveries.set(name, deliveries);
+    return deliveries;
+  }
+
+  /** Opens those that are not open yet. */
   #openLogs(topicId: string): Log[] {
     for (const known of this.#catalog.logs()) {
       if (known.topicId !== topicId) continue;
-      const logs = Array.from({ length: known.partitions }, (_, partition) => {
-        return new Log({ topicId, partition }, this.#env, this.#commit, this.#clock, this.#limits);
-      });
-      for (const log of logs) log.retired = this.#catalog.isOrphan(topicId);
+      const logs = this.#logs.get(topicId) ?? [];
+      for (let partition = logs.length; partition < known.partitions; partition++) {
+        logs.push(new Log({ topicId, partition }, this.#env, this.#commit, this.#clock, this.#limits));
+      }
+      for (const log of logs) {
+        log.refusePlacedAmongFewer(known.partitions);
+        log.retired = this.#catalog.isOrphan(topicId);
+      }
       this.#logs.set(topicId, logs);
       return logs;
     }

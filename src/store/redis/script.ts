@@ -15,7 +15,7 @@ export interface Script {
  * @throws the system's error when there is no such file.
  */
 export function loadScript(name: string): Script {
-  const lua = read(name).replace(/^-- INCLUDE (\S+)$/gm, (_, included: string) => read(included));
+  const lua = read(name).replace(/^-- INCLUDE (\S+?)(?:\.lua)?$/gm, (_, included: string) => read(included));
   const sha = createHash('sha1').update(lua).digest('hex');
   return { name, lua, sha, keyCount: lua.match(/^-- KEYS\[\d+\]/gm)?.length ?? 0 };
 }

@@ -4,6 +4,7 @@ export interface ConnectFields {
   readonly version?: 4 | 5;
   readonly clean?: boolean;
   readonly keepAlive?: number;
+  readonly username?: string;
   /** MQTT 5: hex of the properties, without their length. */
   readonly properties?: string;
   readonly will?: {
@@ -15,13 +16,14 @@ export interface ConnectFields {
 }
 
 export function connect(clientId: string, fields: ConnectFields = {}): Buffer {
-  const { version = 4, clean = true, keepAlive = 0, properties = '', will } = fields;
-  const flags = (clean ? 2 : 0) | (will ? 4 | ((will.qos ?? 0) << 3) : 0);
+  const { version = 4, clean = true, keepAlive = 0, properties = '', will, username } = fields;
+  const flags = (clean ? 2 : 0) | (will ? 4 | ((will.qos ?? 0) << 3) : 0) | (username ? 0x80 : 0);
   const body = [text('MQTT'), Buffer.of(version, flags), u16(keepAlive)];
   if (version === 5) body.push(block(properties));
   body.push(text(clientId));
   if (will && version === 5) body.push(block(will.properties ?? ''));
   if (will) body.push(text(will.topic), text(will.payload));
+  if (username) body.push(text(username));
   return packet(0x10, ...body);
 }
 

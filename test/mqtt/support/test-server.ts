@@ -1,16 +1,17 @@
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
-import type { MqttLimits } from '../../../src/mqtt/limits.ts';
+import { defaultMqttLimits, type MqttLimits } from '../../../src/mqtt/limits.ts';
 import { type MqttServer, type MqttServerOptions, openMqttServer } from '../../../src/mqtt/mqtt-server.ts';
-import type { SessionRecord } from '../../../src/mqtt/session.ts';
+import type { MqttState, MqttStateLimits } from '../../../src/store/store.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
-import { MemoryTable } from './memory-table.ts';
+import { Disk } from './disk.ts';
 import { accepted, type ConnectFields, connect } from './packets.ts';
 import { RawClient } from './raw-client.ts';
 import { RecordingUplink } from './recording-uplink.ts';
 
-export interface TestServerOptions extends Partial<Omit<MqttServerOptions, 'limits' | 'sessions' | 'uplink'>> {
+export interface TestServerOptions extends Partial<Omit<MqttServerOptions, 'limits' | 'state' | 'uplink'>> {
   readonly limits?: Partial<MqttLimits>;
-  readonly table?: MemoryTable<SessionRecord>;
+  /** Where the state is; absent: on a disk that goes when the server stops. */
+  readonly disk?: { state(limits: MqttStateLimits): MqttState };
   readonly uplink?: RecordingUplink;
 }
 
@@ -19,29 +20,31 @@ export class TestServer {
   readonly server: MqttServer;
   readonly port: number;
   readonly uplink: RecordingUplink;
-  readonly table: MemoryTable<SessionRecord>;
+  readonly #own: Disk | undefined;
   readonly #raw: RawClient[] = [];
   readonly #clients: MqttClient[] = [];
 
-  private constructor(server: MqttServer, port: number, uplink: RecordingUplink, table: MemoryTable<SessionRecord>) {
+  private constructor(server: MqttServer, port: number, uplink: RecordingUplink, own: Disk | undefined) {
     this.server = server;
     this.port = port;
     this.uplink = uplink;
-    this.table = table;
+    this.#own = own;
   }
 
   static async start(options: TestServerOptions = {}): Promise<TestServer> {
-    const { uplink = new RecordingUplink(), table = new MemoryTable<SessionRecord>(), limits = {} } = options;
+    const { uplink = new RecordingUplink(), clock = Date.now, disk, ...rest } = options;
+    const own = disk ? undefined : await Disk.open(clock);
+    const limits = { closeLingerMs: 200, sweepMs: 20, ...options.limits };
     const server = await openMqttServer({
       logger: createLogger('silent'),
-      clock: Date.now,
-      ...options,
+      ...rest,
+      clock,
       uplink,
-      sessions: table,
-      limits: { closeLingerMs: 200, ...limits },
+      state: (disk ?? own!).state({ ...defaultMqttLimits, ...limits }),
+      limits,
     });
     const { port } = await server.listenTcp({ host: '127.0.0.1', port: 0 });
-    return new TestServer(server, port, uplink, table);
+    return new TestServer(server, port, uplink, own);
   }
 
   async raw(): Promise<RawClient> {
@@ -71,5 +74,6 @@ export class TestServer {
     for (const client of this.#clients) client.end(true);
     for (const client of this.#raw) client.socket.destroy();
     await this.server.close(deadlineMs);
+    await this.#own?.remove();
   }
 }

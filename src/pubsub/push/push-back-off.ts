@@ -1,0 +1,56 @@
+export interface PushBackOffOptions {
+  readonly pushBackOffMsMin: number;
+  readonly pushBackOffMsMax: number;
+  readonly clock: () => number;
+}
+
+/**
+ * How long a subscription rests because its endpoint fails; the retry policy's backoff of each message comes on top.
+ *
+ *     well ──failure──► resting 100 ms ──failure of what was sent after the rest began──► twice as long, up to 60 s
+ *       ▲                    │
+ *       └────any success─────┘
+ *
+ * Requests that were under way together fail together, so a rest is made longer only by what was sent after it began.
+ * A success, whenever it was sent, shows that the endpoint works: one that fails now and then is not rested from.
+ */
+export class PushBackOff {
+  readonly #options: PushBackOffOptions;
+  #round = 0;
+  #waitMs = 0;
+  #untilMs = 0;
+
+  constructor(options: PushBackOffOptions) {
+    this.#options = options;
+  }
+
+  /** For `failed`: when a request is sent. */
+  get round(): number {
+    return this.#round;
+  }
+
+  /** Still to wait; 0 when nothing is in the way. */
+  get restMs(): number {
+    return Math.max(0, this.#untilMs - this.#options.clock());
+  }
+
+  /** How long the rest is that the last failure brought; 0 after a success. */
+  get waitMs(): number {
+    return this.#waitMs;
+  }
+
+  succeeded(): void {
+    this.#waitMs = 0;
+    this.#untilMs = 0;
+  }
+
+  /** @param round in which the request was sent. @returns whether a rest begins */
+  failed(round: number): boolean {
+    if (round !== this.#round) return false;
+    const { pushBackOffMsMin, pushBackOffMsMax, clock } = this.#options;
+    this.#round++;
+    this.#waitMs = Math.min(Math.max(this.#waitMs * 2, pushBackOffMsMin), pushBackOffMsMax);
+    this.#untilMs = clock() + this.#waitMs;
+    return true;
+  }
+}

@@ -1,0 +1,281 @@
+import type { Logger } from '../../telemetry/logger.ts';
+import type { ReceivedMessage, Subscribe } from '../pubsub.ts';
+import type { Schedule } from '../schedule.ts';
+import { EndpointHealth, type PushHealth } from './endpoint-health.ts';
+import type { OidcTokens } from './oidc-tokens.ts';
+import { PushBackOff } from './push-back-off.ts';
+import type { PushBounds } from './push-bounds.ts';
+import type { PushOutcome, PushSender } from './push-sender.ts';
+import type { PushTally } from './push-tally.ts';
+import type { PushShare, PushTurns } from './push-turns.ts';
+import { PushWindow } from './push-window.ts';
+import { pushedMessage } from './pushed-message.ts';
+import type { PushedSubscription } from './pushed-subscription.ts';
+
+/** What all subscriptions of a node push with. */
+export interface PushParts {
+  readonly subscriber: Pick<Subscribe, 'pull' | 'acknowledge' | 'modifyAckDeadline' | 'release'>;
+  readonly sender: PushSender;
+  readonly tokens: Pick<OidcTokens, 'token'>;
+  readonly turns: PushTurns;
+  readonly tally: PushTally;
+  readonly clock: () => number;
+  readonly schedule: Schedule;
+  readonly logger: Logger;
+  readonly bounds: PushBounds;
+}
+
+/** How the outbox and the loop that fills it speak to each other. */
+export interface PushSwitch {
+  /** False: nothing new is sent. */
+  readonly on: () => boolean;
+  /** There may be room again. */
+  readonly changed: () => void;
+  /** A rest begins. */
+  readonly resting: () => void;
+}
+
+interface Held {
+  readonly received: ReceivedMessage;
+  readonly leasedMs: number;
+}
+
+/** What is known of one endpoint; another endpoint begins anew. */
+interface Endpoint {
+  readonly window: PushWindow;
+  readonly backOff: PushBackOff;
+  readonly health: EndpointHealth;
+}
+
+/**
+ * The messages of one subscription that are leased for pushing, each on its way through
+ *
+ *     held ──a turn of the node──► sent ──2xx──► acked
+ *       │                           ├──anything else, no answer in time──► nacked: back after its retry backoff
+ *       └──switched off, resting────┴──cut at the end of the process──► released: back at once, not an attempt
+ *
+ * Messages of an ordering key stand in a *lane* and are sent one at a time, each after the one before it is acked. When
+ * one fails those behind it go back with it; so they do when they have stood there for half of the lease's margin, because
+ * their lease would not outlast their request.
+ */
+export class PushOutbox {
+  readonly #parts: PushParts;
+  readonly #switch: PushSwitch;
+  readonly #share: PushShare = { requests: 0, bytes: 0 };
+  readonly #lanes = new Map<string, Held[]>();
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #cut = new AbortController();
+  #subscription: PushedSubscription;
+  #endpoint: Endpoint;
+  #messages = 0;
+
+  constructor(parts: PushParts, subscription: PushedSubscription, toLoop: PushSwitch) {
+    this.#parts = parts;
+    this.#switch = toLoop;
+    this.#subscription = subscription;
+    this.#endpoint = this.#newEndpoint();
+  }
+
+  /** What is under way goes on to where it was sent. */
+  define(subscription: PushedSubscription): void {
+    const moved = subscription.push.endpoint !== this.#subscription.push.endpoint;
+    this.#subscription = subscription;
+    if (moved) this.#endpoint = this.#newEndpoint();
+  }
+
+  get subscription(): PushedSubscription {
+    return this.#subscription;
+  }
+
+  get messages(): number {
+    return this.#messages;
+  }
+
+  /** Rest that the endpoint is given before the next request. */
+  get restMs(): number {
+    return this.#endpoint.backOff.restMs;
+  }
+
+  /** How many messages may be leased now. */
+  get room(): number {
+    if (this.restMs > 0 || this.bytesRoom <= 0) return 0;
+    const requests = this.#requestsMax - this.#share.requests;
+    return Math.max(0, Math.min(requests, this.#parts.bounds.pushMessagesMax - this.#messages));
+  }
+
+  get bytesRoom(): number {
+    return this.#parts.turns.bytesMax(this.#share) - this.#share.bytes;
+  }
+
+  get health(): PushHealth {
+    return {
+      endpoint: this.#subscription.push.endpoint,
+      ...this.#endpoint.health.seen,
+      requestsOpen: this.#share.requests,
+      requestsMax: this.#requestsMax,
+      backOffMs: this.restMs,
+    };
+  }
+
+  /** Sends what there is room for and gives the rest back. Never rejects. */
+  async take(messages: readonly ReceivedMessage[]): Promise<void> {
+    const leasedMs = this.#parts.clock();
+    const arrived = messages.map((received) => ({ received, leasedMs }));
+    const room = this.#switch.on() ? this.room : 0;
+    for (const held of arrived) this.#hold(held);
+    let started = 0;
+    while (started < Math.min(room, arrived.length) && (await this.#start(arrived[started]!))) started++;
+    await this.#giveBack(arrived.slice(started));
+  }
+
+  /** Ends what is under way; it goes back as it was. */
+  cut(): void {
+    this.#cut.abort();
+  }
+
+  async idle(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+  }
+
+  get #requestsMax(): number {
+    return Math.min(this.#endpoint.window.size, this.#parts.turns.requestsMax(this.#share));
+  }
+
+  /** @returns false when it cannot be sent now */
+  async #start(held: Held): Promise<boolean> {
+    const { orderingKey } = held.received.message;
+    const key = this.#subscription.enableMessageOrdering ? orderingKey : '';
+    const lane = key === '' ? undefined : this.#lanes.get(key);
+    if (lane) {
+      lane.push(held);
+      return true;
+    }
+    if (!(await this.#parts.turns.take(this.#share, this.#patienceMs))) return false;
+    const queue = [held];
+    if (key !== '') this.#lanes.set(key, queue);
+    const sending = this.#send(queue, key).finally(() => this.#underWay.delete(sending));
+    this.#underWay.add(sending);
+    return true;
+  }
+
+  /** One after the other, as long as each is acked. Never rejects. */
+  async #send(queue: Held[], key: string): Promise<void> {
+    for (let held = queue[0]; held && this.#maySend(held); held = queue[0]) {
+      const acked = await this.#push(held);
+      this.#letGo(queue.shift()!);
+      if (!acked) break;
+    }
+    this.#lanes.delete(key);
+    this.#parts.turns.give(this.#share);
+    await this.#giveBack(queue.splice(0));
+    this.#switch.changed();
+  }
+
+  #maySend({ leasedMs }: Held): boolean {
+    return this.#switch.on() && this.restMs === 0 && this.#parts.clock() - leasedMs <= this.#patienceMs;
+  }
+
+  get #patienceMs(): number {
+    return this.#parts.bounds.pushLeaseMarginMs / 2; // the other half is for the way from the lease to here
+  }
+
+  async #push({ received }: Held): Promise<boolean> {
+    const subscription = this.#subscription;
+    const endpoint = this.#endpoint;
+    const { clock, tally } = this.#parts;
+    const { round } = endpoint.backOff;
+    const sentMs = clock();
+    const outcome = await this.#post(received, subscription);
+    const latencyMs = clock() - sentMs;
+    tally.pushed(outcome, latencyMs);
+    this.#learn(endpoint, subscription, outcome, round, latencyMs);
+    return this.#settle(received.ackId, outcome);
+  }
+
+  async #post(received: ReceivedMessage, { name, push, ackDeadlineMs }: PushedSubscription): Promise<PushOutcome> {
+    const { tokens, sender, tally } = this.#parts;
+    const { headers, body, leftOut } = pushedMessage(received, name, push);
+    tally.leftOut(leftOut);
+    try {
+      const bearer = push.oidc && { authorization: `Bearer ${await tokens.token(push.oidc, push.endpoint)}` };
+      const request = { endpoint: push.endpoint, headers: { ...headers, ...bearer }, body, timeoutMs: ackDeadlineMs };
+      return await sender.send(request, this.#cut.signal);
+    } catch (error) {
+      return { class: 'internal', detail: `no token could be signed: ${String(error)}` };
+    }
+  }
+
+  #learn(
+    { window, backOff, health }: Endpoint,
+    { name, push }: PushedSubscription,
+    outcome: PushOutcome,
+    round: number,
+    latencyMs: number,
+  ): void {
+    if (outcome.class === 'cut') return;
+    if (outcome.class === 'ack') {
+      window.succeeded(latencyMs);
+      backOff.succeeded();
+      health.succeeded(name, push.endpoint);
+    } else {
+      window.failed();
+      const rests = backOff.failed(round);
+      health.failed(name, push.endpoint, outcome, backOff.waitMs);
+      if (rests) this.#switch.resting();
+    }
+    this.#switch.changed();
+  }
+
+  /** @returns whether it is acked */
+  async #settle(ackId: string, outcome: PushOutcome): Promise<boolean> {
+    const { subscriber } = this.#parts;
+    const { name } = this.#subscription;
+    try {
+      if (outcome.class === 'ack') await subscriber.acknowledge(name, [ackId]);
+      else if (outcome.class === 'cut') await subscriber.release(name, [ackId]);
+      else await subscriber.modifyAckDeadline(name, [ackId], 0);
+      return outcome.class === 'ack';
+    } catch (error) {
+      this.#notSettled(error);
+      return false;
+    }
+  }
+
+  /** Never rejects. */
+  async #giveBack(unsent: readonly Held[]): Promise<void> {
+    if (unsent.length === 0) return;
+    for (const held of unsent) this.#letGo(held);
+    const ackIds = unsent.map(({ received }) => received.ackId);
+    try {
+      await this.#parts.subscriber.release(this.#subscription.name, ackIds);
+    } catch (error) {
+      this.#notSettled(error);
+    }
+  }
+
+  /** It is due again at its deadline. */
+  #notSettled(error: unknown): void {
+    const { tally, logger } = this.#parts;
+    tally.storeFailed();
+    logger.debug({ subscription: this.#subscription.name, error: String(error) }, 'a pushed message was not settled');
+  }
+
+  #hold({ received }: Held): void {
+    this.#messages++;
+    this.#parts.turns.hold(this.#share, received.bytes);
+  }
+
+  #letGo({ received }: Held): void {
+    this.#messages--;
+    this.#parts.turns.letGo(this.#share, received.bytes);
+  }
+
+  #newEndpoint(): Endpoint {
+    const { bounds, clock, logger } = this.#parts;
+    return {
+      window: new PushWindow(bounds),
+      backOff: new PushBackOff({ ...bounds, clock }),
+      health: new EndpointHealth(clock, logger),
+    };
+  }
+}

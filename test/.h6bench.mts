@@ -1,0 +1,23 @@
+import { spawn, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, readdirSync, readFileSync } from 'node:fs';
+import { cpuSeconds } from '/work/main/test/bench/process-usage.ts';
+import { RestClient } from '/work/main/test/support/rest-client.ts';
+const dir = mkdtempSync('/tmp/h6-bench-');
+const server = spawn(process.execPath, [...(process.env.PROF ? ['--cpu-prof','--cpu-prof-dir=/tmp/h6/prof'] : []), '--import', 'tsx', '/work/main/test/.h6server.mts', dir], { stdio: ['ignore', 'pipe', 'inherit'], cwd: '/work/main' });
+const [line] = await once(server.stdout, 'data'); const url = String(line).trim();
+const rest = new RestClient(url, 'headwater');
+await rest.createTopic('bench'); await rest.createSubscription('bench', 'bench');
+const plan = { address: url.replace('http://',''), topic: 'projects/headwater/topics/bench', subscription: 'projects/headwater/subscriptions/bench', publishers: 4, window: Number(process.env.WINDOW ?? 4), batch: 100, payloadBytes: 1024, acks: (process.argv[2] ?? 'unary'), messages: 50_000 };
+const run = async (p) => { const child = fork('/work/main/test/bench/grpc-load.ts', [JSON.stringify(p)], { execArgv: ['--import','tsx'], cwd: '/work/main' }); const [r] = await once(child, 'message'); child.disconnect(); return r; };
+await run(plan);
+const n = Number(process.argv[3] ?? 300_000);
+const threads = () => Object.fromEntries(readdirSync(`/proc/${server.pid}/task`).map(t=>{const x=readFileSync(`/proc/${server.pid}/task/${t}/stat`,'utf8'); const f=x.slice(x.lastIndexOf(')')+2).split(' '); return [t,[x.slice(x.indexOf('('),x.lastIndexOf(')')+1), Number(f[11])/100, Number(f[12])/100]];}));
+const t0 = threads();
+const c0 = cpuSeconds(server.pid);
+const r = await run({ ...plan, messages: n, ...(process.argv[4] ? { batch: 1, batchesPerSecond: Number(process.argv[4]) } : {}) });
+const cpu = cpuSeconds(server.pid) - c0;
+const t1 = threads(); for (const t in t1) { const u=t1[t][1]-(t0[t]?.[1]??0), y=t1[t][2]-(t0[t]?.[2]??0); if (u+y>0.05) console.log(t, t1[t][0], 'user/1M', (u/n*1e6).toFixed(2), 'sys/1M', (y/n*1e6).toFixed(2)); }
+const l = r.latenciesMs.sort((a,b)=>a-b);
+console.log({ acks: plan.acks, rate: Math.round(n / r.seconds), cpuPerM: (cpu / n * 1e6).toFixed(2), p50: l[l.length>>1].toFixed(2), p99: l[Math.floor(l.length*.99)].toFixed(2), responses: l.length });
+server.kill('SIGTERM'); await once(server, 'exit'); rmSync(dir, { recursive: true });

@@ -1,0 +1,14 @@
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { openPort } from '/work/main/src/api/port.ts';
+import { openPubSub } from '/work/main/src/pubsub/open-pubsub.ts';
+import { openStore } from '/work/main/src/store/open-store.ts';
+const clock = Date.now;
+const store = await openStore({ url: `lmdb:${process.argv[2]}`, clock } as any);
+const logger = pino({ level: 'warn' });
+const pubsub = openPubSub({ store, clock, logger });
+const port = await openPort({ pubsub, health: () => store.health(), registry: new Registry(), logger, clock, version: '0' });
+const url = await port.listen({ host: '127.0.0.1', port: Number(process.argv[3] ?? 0) });
+console.log(url);
+process.on('SIGTERM', async () => { await port.close(1000); await pubsub.close(); await store.close(); process.exit(0); });
+process.on('SIGUSR2', () => console.error(JSON.stringify({ ...pubsub.counters(), ...port.counters() })));

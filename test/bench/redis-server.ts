@@ -1,0 +1,105 @@
+import { performance } from 'node:perf_hooks';
+import { RedisServer } from '../support/redis-server.ts';
+import { RestClient } from '../support/rest-client.ts';
+import { type RunningServer, startServer } from '../support/start-server.ts';
+import { makeTempDirectory } from '../support/temp-directory.ts';
+import { cpuSeconds } from './process-usage.ts';
+import { RedisUsage } from './redis-usage.ts';
+import type { Measured } from './report.ts';
+import { runLoad } from './run-load.ts';
+
+/** A Headwater on a Redis of its own. */
+interface OnRedis {
+  readonly server: RunningServer;
+  readonly usage: RedisUsage;
+}
+
+async function onRedis<T>(appendfsync: 'always' | 'everysec', bench: (on: OnRedis) => Promise<T>): Promise<T> {
+  const redis = await RedisServer.start({ appendfsync });
+  const directory = makeTempDirectory();
+  const usage = new RedisUsage(redis.port);
+  const args = ['--store', redis.url, '--log-level', 'warn', '--http-connections-max', '20000'];
+  const server = await startServer({ dataDir: directory.path, args });
+  try {
+    return await bench({ server, usage });
+  } finally {
+    await server.kill();
+    usage.close();
+    await redis.remove();
+    directory.remove();
+  }
+}
+
+/** QoS 1 with every acknowledgement fsynced by Redis; CPU of the server and of Redis together. */
+export function redisIngest(messages: number, payloadBytes: number): Promise<Measured> {
+  return onRedis('always', async ({ server, usage }) => {
+    const plan = { port: server.mqttPort, qos: 1 as const, connections: 50, window: 20, payloadBytes };
+    await runLoad({ ...plan, messages: Math.min(messages, 50_000) });
+    const used = async () => cpuSeconds(server.pid) + (await usage.cpuSeconds());
+    const startSeconds = await used();
+    const load = await runLoad({ ...plan, messages });
+    const { seconds, ackMs } = load;
+    return { messages: load.messages, seconds, latenciesMs: ackMs, cpuSeconds: (await used()) - startSeconds };
+  });
+}
+
+export interface Wakes {
+  readonly topics: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly redisMicrosecondsPerWake: number;
+}
+
+/**
+ * A pull waits on each of `topics` topics; single messages are published to random ones. From the publish request to the
+ * answer of the pull, both over REST.
+ */
+export function redisWakes(topics: number, publishes: number): Promise<Wakes> {
+  return onRedis('everysec', async ({ server, usage }) => {
+    const rest = new RestClient(server.httpUrl);
+    await inParallel(topics, async (index) => {
+      await rest.createTopic(`t${index}`);
+      await rest.createSubscription(`s${index}`, `t${index}`, { ackDeadlineSeconds: 600 });
+    });
+    const pulls = Array.from({ length: topics }, (_, index) => rest.pull(`s${index}`, 1));
+    await rested();
+    const latenciesMs: number[] = [];
+    const startSeconds = await usage.cpuSeconds();
+    const startMs = performance.now();
+    for (let publish = 0; publish < publishes; publish++) {
+      const index = (publish * 7919) % topics;
+      const sentMs = performance.now();
+      const [received] = await Promise.all([pulls[index]!, rest.publish(`t${index}`, [{ data: 'eA==' }])]);
+      if (received.length !== 1) throw new Error(`A pull came back with ${received.length} messages.`);
+      latenciesMs.push(performance.now() - sentMs);
+      pulls[index] = rest.pull(`s${index}`, 1);
+    }
+    const wakeSeconds = (await usage.cpuSeconds()) - startSeconds;
+    const idleSeconds = await idleCpu(usage, performance.now() - startMs);
+    latenciesMs.sort((a, b) => a - b);
+    const at = (q: number) => latenciesMs[Math.floor(q * (latenciesMs.length - 1))]!;
+    for (const pull of pulls) pull.catch(() => {}); // the server is killed under them
+    const redisMicrosecondsPerWake = Math.round(((wakeSeconds - idleSeconds) / publishes) * 1e6);
+    return { topics, p50Ms: at(0.5), p99Ms: at(0.99), redisMicrosecondsPerWake };
+  });
+}
+
+/** What the waiting pulls cost by themselves in as long a time: each looks about once a second. */
+async function idleCpu(usage: RedisUsage, ms: number): Promise<number> {
+  const before = await usage.cpuSeconds();
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  return (await usage.cpuSeconds()) - before;
+}
+
+/** Time for the pulls to arrive and to find nothing. */
+function rested(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 3000));
+}
+
+async function inParallel(count: number, job: (index: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const worker = async () => {
+    for (let index = next++; index < count; index = next++) await job(index);
+  };
+  await Promise.all(Array.from({ length: 32 }, worker));
+}

@@ -1,0 +1,4 @@
+import { openLmdbUnderTest } from '../support/lmdb-under-test.ts';
+import { partitionsContract } from './partitions.contract.ts';
+
+partitionsContract('lmdb', openLmdbUnderTest);

@@ -9,7 +9,7 @@ const [line] = await once(server.stdout, 'data'); const url = String(line).trim(
 const rest = new RestClient(url, 'headwater');
 await rest.createTopic('bench'); await rest.createSubscription('bench', 'bench');
 const plan = { address: url.replace('http://',''), topic: 'projects/headwater/topics/bench', subscription: 'projects/headwater/subscriptions/bench', publishers: 4, window: Number(process.env.WINDOW ?? 4), batch: 100, payloadBytes: 1024, acks: (process.argv[2] ?? 'unary'), messages: 50_000 };
-const run = async (p) => { const child = fork('/work/main/test/bench/grpc-load.ts', [JSON.stringify(p)], { execArgv: ['--import','tsx'], cwd: '/work/main' }); const [r] = await once(child, 'message'); child.disconnect(); return r; };
+const run = async (p) => { const child = fork(process.env.LOAD ?? '/work/main/test/bench/grpc-load.ts', [JSON.stringify(p)], { execArgv: ['--import','tsx'], cwd: '/work/main' }); const [r] = await once(child, 'message'); child.disconnect(); return r; };
 await run(plan);
 const n = Number(process.argv[3] ?? 300_000);
 const threads = () => Object.fromEntries(readdirSync(`/proc/${server.pid}/task`).map(t=>{const x=readFileSync(`/proc/${server.pid}/task/${t}/stat`,'utf8'); const f=x.slice(x.lastIndexOf(')')+2).split(' '); return [t,[x.slice(x.indexOf('('),x.lastIndexOf(')')+1), Number(f[11])/100, Number(f[12])/100]];}));

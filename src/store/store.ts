@@ -38,7 +38,8 @@ export interface Store {
   updateTopic(topic: Topic): Promise<void>;
   /**
    * Splits the topic over more partitions: the new ones are empty, and every subscription has all of them unacked. When
-   * it returns, no append that was placed by the old number succeeds any more, on whatever node.
+   * it returns, no append that was placed by the old number succeeds any more, on whatever node. Whoever reads the new
+   * number from the catalogue finds every log refusing the old one.
    * @throws NOT_FOUND; FAILED_PRECONDITION fewer than there are: a log cannot be folded into another.
    */
   setPartitions(topic: string, partitions: number): Promise<void>;
@@ -69,6 +70,7 @@ export interface Store {
    * @param dedupe when an append with this key is already in the log (and not forgotten), nothing is written and the
    *   first one's result comes back with `duplicate: true` (I6).
    * @param placedAmong how many partitions the caller chose this one from; absent: not by a key, any number will do.
+   *   A repetition is recognised before its placement is looked at.
    * @throws NOT_FOUND no such log; ABORTED the topic has more partitions by now: choose again.
    */
   append(log: LogRef, records: readonly Uint8Array[], dedupe?: string, placedAmong?: number): Promise<Appended>;

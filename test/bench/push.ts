@@ -11,7 +11,7 @@ import { PushEndpoint } from '../support/push-endpoint.ts';
  * Pushes to an endpoint in the same process, so its cost is in the figures: `tsx test/bench/push.ts [failing share]`.
  * Prints requests a second and CPU seconds per million of them, endpoint included.
  */
-const messages = 20_000;
+const messages = 5_000;
 const topic = 'projects/p/topics/bench';
 const failing = Number(process.argv[2] ?? 0);
 

@@ -82,6 +82,14 @@ export class Oracle {
     return [...this.#messages.values()].filter(({ state, skipped }) => state === 'out' || skipped).length;
   }
 
+  /** What is certainly out: nobody can have noticed yet that its lease, or that of an earlier one of its run, is over. */
+  outstandingMin(nowMs: number): number {
+    const isOut = (message: Message) => message.state === 'out' && !message.skipped;
+    const mayBeBack = (message: Message) =>
+      [...this.#earlierInRun(message), message].some((it) => hasExpired(it, nowMs));
+    return [...this.#messages.values()].filter((message) => isOut(message) && !mayBeBack(message)).length;
+  }
+
   get firstUnacked(): number {
     return this.#unacked()[0]?.offset ?? this.head;
   }

@@ -60,9 +60,14 @@ function rare(): fc.Arbitrary<Command> {
   );
 }
 
-/** Which of the references given out so far: mostly recent ones, some old, some twice. */
-function picks(): fc.Arbitrary<number[]> {
-  return fc.array(fc.oneof(fc.nat(15), fc.nat(refsKept)), { minLength: 1, maxLength: 8 });
+/** Which of the references given out so far: some of them, or all of the block that one belongs to, in order. */
+type Pick = readonly number[] | { readonly blockOf: number; toString(): string };
+
+/** Mostly recent ones, some old, some twice. */
+function picks(): fc.Arbitrary<Pick> {
+  const some = fc.array(fc.oneof(fc.nat(15), fc.nat(refsKept)), { minLength: 1, maxLength: 8 });
+  const blockOf = fc.nat(40).map((number) => ({ blockOf: number, toString: () => `block of ${number}` }));
+  return fc.oneof({ weight: 3, arbitrary: some }, { weight: 1, arbitrary: blockOf });
 }
 
 const setups: fc.Arbitrary<Setup> = fc.record({
@@ -161,7 +166,7 @@ async function leaseNow(model: Model, { under, clock }: Real, max: number, deadl
   model.refs.length = Math.min(model.refs.length, refsKept);
 }
 
-function ack(pick: number[]): Command {
+function ack(pick: Pick): Command {
   return step(`ack ${pick}`, async (model, { under, clock }) => {
     const { strict } = model.oracle.setup;
     const known = chosen(model, pick);
@@ -170,7 +175,7 @@ function ack(pick: number[]): Command {
   });
 }
 
-function nack({ pick, counted }: { pick: number[]; counted: boolean }): Command {
+function nack({ pick, counted }: { pick: Pick; counted: boolean }): Command {
   return step(`${counted ? 'nack' : 'release'} ${pick}`, async (model, { under, clock }) => {
     const { strict, retry } = model.oracle.setup;
     const known = chosen(model, pick);
@@ -179,7 +184,7 @@ function nack({ pick, counted }: { pick: number[]; counted: boolean }): Command 
   });
 }
 
-function modify({ pick, deadlineMs }: { pick: number[]; deadlineMs: number }): Command {
+function modify({ pick, deadlineMs }: { pick: Pick; deadlineMs: number }): Command {
   return step(`deadline of ${pick} to ${deadlineMs} ms`, async (model, { under, clock }) => {
     const { strict } = model.oracle.setup;
     const known = [...new Set(chosen(model, pick))];
@@ -263,10 +268,11 @@ function leaseLate(behind: number): Command {
 }
 
 function compareStats(): Command {
-  return step('stats', async ({ oracle }, { under, log }) => {
+  return step('stats', async ({ oracle }, { under, log, clock }) => {
     const { backlog, outstanding } = await under.store.stats(sub.subscription);
     expect(backlog).toBe(oracle.backlog);
     expect(outstanding).toBeLessThanOrEqual(oracle.outstandingMax);
+    expect(outstanding).toBeGreaterThanOrEqual(oracle.outstandingMin(clock()));
     const { first, head } = await under.store.watermarks(log);
     expect(head).toBe(oracle.head);
     await expectContent(under.store, log, first, head);
@@ -298,8 +304,11 @@ async function expectContent(store: Store, log: LogRef, first: number, head: num
   expect(Buffer.from(record).toString().split(':')[0]).toBe(String(at));
 }
 
-function chosen({ refs }: Model, pick: number[]): KnownRef[] {
-  return refs.length === 0 ? [] : pick.map((number) => refs[number % refs.length]!);
+function chosen({ refs }: Model, pick: Pick): KnownRef[] {
+  if (refs.length === 0) return [];
+  if (!('blockOf' in pick)) return pick.map((number) => refs[number % refs.length]!);
+  const { block } = refs[pick.blockOf % refs.length]!.ref;
+  return refs.filter(({ ref }) => ref.block === block).reverse(); // the newest come first
 }
 
 function refsOf(known: readonly KnownRef[]): LeaseRef[] {

@@ -86,7 +86,7 @@ describe('redis cluster', () => {
       return infos.filter((info) => info.includes('state=online')).length === 3;
     });
     const prefix = freshPrefix();
-    const store = await storeAt(cluster.url, { prefix, link: { waitReplicas: 1 } });
+    const store = await storeAt(cluster.url, { prefix, link: { waitReplicas: 1, timeoutMs: 2000 } });
     onTestFinished(() => store.close());
     const logs = await fourLogs(store);
     const appending = new Appending(store, logs, 20);

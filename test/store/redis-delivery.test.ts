@@ -230,6 +230,15 @@ describe('deliveries in Redis', () => {
     expect(await states.firstUnacked(log, ['s'])).toEqual([undefined]);
   });
 
+  it('a made-up reference past the end of a block settles nothing (I3)', async () => {
+    await appendUpTo(21);
+    const [first] = refsOf(await lease(10));
+    const past = Array.from({ length: 10 }, (_, i) => ({ ...first!, index: 5 + i, offset: 6 + i }));
+    expect(await delivery.ack(past, lax)).toEqual(Array.from({ length: 10 }, (_, i) => (i < 5 ? 'ok' : 'stale')));
+    expect(await delivery.stats()).toMatchObject({ backlog: 15, outstanding: 5, firstUnacked: 1 });
+    expect(offsetsOf(await lease(20))).toEqual([11, 12, 13, 14, 15, 16, 17, 18, 19, 20]);
+  });
+
   it('keeps offsets past 32 bits apart', async () => {
     const far = 2 ** 32 * 5 - 3;
     await appendUpTo(far + 6);

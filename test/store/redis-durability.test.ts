@@ -60,6 +60,15 @@ describe('redis durability', () => {
     });
   });
 
+  it('redis durability - does not start where it could not hear what other nodes change', async () => {
+    const redis = await serverWith({ appendfsync: 'always' });
+    const meddler = plainClient(redis.port);
+    await meddler.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', 'resetchannels', '+@all');
+    meddler.disconnect();
+    const opening = storeAt(redis.url.replace('//', '//app:secret@'));
+    await expect(opening).rejects.toThrow(/allow this user all channels under the prefix/);
+  });
+
   it('redis durability - refuses to acknowledge what no replica has, when it has to wait for one', async () => {
     const redis = await serverWith({ appendfsync: 'always' });
     const opening = storeAt(redis.url, {

@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Connection, openLink } from '../../src/store/redis/connection.ts';
+import { Clients } from '../../src/store/redis/mqtt-clients.ts';
+import { MqttKeys } from '../../src/store/redis/mqtt-keys.ts';
 import type { ConnectionRef, MqttState } from '../../src/store/store.ts';
 import { deploymentUnderTest, type MqttDeployment, type NodeUnderTest } from '../support/mqtt-deployment.ts';
 import { type RedisMqttStore, redisMqttStore } from '../support/redis-mqtt-store.ts';
@@ -127,18 +129,21 @@ describe('mqtt state on redis', () => {
     expect(a.state.counters().sessions).toBe(0);
   });
 
-  it('mqtt state on redis - a connect without an answer leaves nobody connected, and the will before it is sent once', async () => {
-    const first = await connect(b, 'x', { will: will('before') });
-    const link = store.linkOf(a.state);
-    link.losesAnswersTo.add('mqtt-connect');
-    const failed = connect(a, 'x', { will: will('never accepted') });
-    await expect(failed).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    link.losesAnswersTo.clear();
-    expect(await held(b, first.at)).toBe('lost');
-    expect(texts(await deployment.pass(20_000))).toEqual(['before']);
-    await deployment.pass(61_000);
-    expect(a.heard.ended).toEqual([first.grant.sessionId]);
-  });
+  it.each(['mqtt-connect', 'mqtt-attach'])(
+    'mqtt state on redis - a connect without an answer to %s leaves nobody connected, and the will before it is sent once',
+    async (script) => {
+      const first = await connect(b, 'x', { will: will('before') });
+      const link = store.linkOf(a.state);
+      link.losesAnswersTo.add(script);
+      const failed = connect(a, 'x', { will: will('never accepted') });
+      await expect(failed).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      link.losesAnswersTo.clear();
+      expect(await held(b, first.at)).toBe('lost');
+      expect(texts(await deployment.pass(20_000))).toEqual(['before']);
+      await deployment.pass(61_000);
+      expect(a.heard.ended).toEqual([first.grant.sessionId]);
+    },
+  );
 
   it('mqtt state on redis - nothing overtakes a message whose fate is not known', async () => {
     const { grant } = await connect(a, 'x');
@@ -152,6 +157,19 @@ describe('mqtt state on redis', () => {
     link.losesAnswersTo.clear();
     expect((await a.state.queued(grant.sessionId, 0, 10, 1000)).messages).toHaveLength(1);
     expect(await a.state.enqueue(message(grant.sessionId))).toBe(0);
+  });
+
+  it('mqtt state on redis - what a sweep saw a moment ago is looked at again before it is acted on', async () => {
+    const { at } = await connect(a, 'x', { will: will('of x') });
+    const keys = new MqttKeys(store.prefix);
+    const clients = new Clients({ link: store.linkOf(b.state), keys, node: b.state.node, sessionsMax: 10 });
+    expect(await clients.lapse('x', a.state.node)).toEqual({ will: [], ended: '' }); // it was dead, and has joined again
+    expect(await clients.lapse('x', '')).toEqual({ will: [], ended: '' }); // it was away, and is back
+    expect(await held(a, at)).toBe('held');
+    expect(texts([(await a.state.disconnect(at, brokenOff))!])).toEqual(['of x']);
+    expect(await clients.lapse('x', '')).toEqual({ will: [], ended: '' }); // it is not expired yet
+    expect((await connect(b, 'x')).grant.present).toBe(true);
+    expect(await clients.lapse('nobody', a.state.node)).toEqual({ will: [], ended: '' });
   });
 
   it('mqtt state on redis - a sweep without an answer loses no will', async () => {

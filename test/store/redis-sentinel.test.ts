@@ -62,6 +62,7 @@ describe('redis sentinel', () => {
     await eventually(async () => (await replicasOf(master)) === 2);
     const store = await storeAt(`redis-sentinel://127.0.0.1:${port}/main`, { link: { waitReplicas: 2 } });
     onTestFinished(() => store.close());
+    await eventually(async () => (await store.health()).writable); // replicas that have just come may be slow at first
     const log = await makeLog(store);
     const appending = new Appending(store, [log], 10);
     await appending.more(300);

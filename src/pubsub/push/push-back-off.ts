@@ -7,15 +7,16 @@ export interface PushBackOffOptions {
 /**
  * How long a subscription rests because its endpoint fails; the retry policy's backoff of each message comes on top.
  *
- *     well ──failure──► resting 100 ms ──failure of what was sent after the rest began──► twice as long, up to 60 s
- *       ▲                    │
- *       └────any success─────┘
+ *     well ──a second failure in a row──► resting 100 ms ──failure of what was sent since──► twice as long, up to 60 s
+ *       ▲                                     │
+ *       └────────────any success──────────────┘
  *
+ * One failure among successes is the message's own affair: only when nothing succeeds any more is the endpoint at fault.
  * Requests that were under way together fail together, so a rest is made longer only by what was sent after it began.
- * A success, whenever it was sent, shows that the endpoint works: one that fails now and then is not rested from.
  */
 export class PushBackOff {
   readonly #options: PushBackOffOptions;
+  #failuresInARow = 0;
   #round = 0;
   #waitMs = 0;
   #untilMs = 0;
@@ -40,13 +41,15 @@ export class PushBackOff {
   }
 
   succeeded(): void {
+    this.#failuresInARow = 0;
     this.#waitMs = 0;
     this.#untilMs = 0;
   }
 
   /** @param round in which the request was sent. @returns whether a rest begins */
   failed(round: number): boolean {
-    if (round !== this.#round) return false;
+    this.#failuresInARow++;
+    if (this.#failuresInARow < 2 || round !== this.#round) return false;
     const { pushBackOffMsMin, pushBackOffMsMax, clock } = this.#options;
     this.#round++;
     this.#waitMs = Math.min(Math.max(this.#waitMs * 2, pushBackOffMsMin), pushBackOffMsMax);

@@ -15,7 +15,7 @@ export interface PushBounds {
   readonly pushWindowMax: number;
   /** An answer that takes longer makes the window smaller (cloud.google.com/pubsub/docs/push: a second). */
   readonly pushSlowMs: number;
-  /** Rest of a subscription after a failure; doubles with each round that fails. */
+  /** Rest of a subscription once nothing succeeds any more; doubles with each round that fails. */
   readonly pushBackOffMsMin: number;
   readonly pushBackOffMsMax: number;
   /** A lease outlasts the request by this much, so that nobody else has the message before the request is settled. */

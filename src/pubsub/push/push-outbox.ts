@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { ReceivedMessage, Subscribe } from '../pubsub.ts';
 import type { Schedule } from '../schedule.ts';
@@ -72,6 +73,7 @@ export class PushOutbox {
   constructor(parts: PushParts, subscription: PushedSubscription, toLoop: PushSwitch) {
     this.#parts = parts;
     this.#switch = toLoop;
+    setMaxListeners(0, this.#cut.signal); // one for each request under way; those are bounded
     this.#subscription = subscription;
     this.#endpoint = this.#newEndpoint();
   }

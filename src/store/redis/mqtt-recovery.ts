@@ -77,8 +77,8 @@ export class Recovery {
       this.#isOwed = true; // declared dead again
     else if (generation === undefined) void takeovers.end(connection).then(() => connections.remove(connection));
     else if (connection.kept) {
+      if (generation !== connection.generation) await queues.attach(connection.sessionId, node, generation, 0);
       connection.generation = generation;
-      await queues.attach(connection.sessionId, node, generation, 0);
       onQueued(connection.sessionId);
     }
   }

@@ -14,11 +14,12 @@ import type {
   SubscriptionChanges,
   TakenWill,
 } from '../store.ts';
-import { type Channels, type Link, Unavailable } from './link.ts';
+import type { Channels, Link } from './link.ts';
 import type { Announcement } from './mqtt-announcements.ts';
 import { Beats } from './mqtt-beats.ts';
-import { type Claim, Clients } from './mqtt-clients.ts';
+import { Clients } from './mqtt-clients.ts';
 import { Confirmations } from './mqtt-confirmations.ts';
+import { Connecting } from './mqtt-connecting.ts';
 import { OwnConnections } from './mqtt-connections.ts';
 import { Departures } from './mqtt-departures.ts';
 import { OwnInterests } from './mqtt-interests.ts';
@@ -27,7 +28,8 @@ import { Mail, openMail } from './mqtt-mail.ts';
 import { Queues } from './mqtt-queues.ts';
 import { Recovery } from './mqtt-recovery.ts';
 import { Retained } from './mqtt-retained.ts';
-import { type EarlierIsOver, Takeovers } from './mqtt-takeovers.ts';
+import { Sweep } from './mqtt-sweep.ts';
+import { Takeovers } from './mqtt-takeovers.ts';
 import { View } from './mqtt-view.ts';
 import { WillsInHand } from './mqtt-wills.ts';
 
@@ -75,10 +77,11 @@ export class RedisMqttState implements MqttState {
   readonly #connections: OwnConnections;
   readonly #confirmations: Confirmations;
   readonly #recovery: Recovery;
+  readonly #connecting: Connecting;
+  readonly #sweep: Sweep;
   #view: View | undefined;
   #events: MqttStateEvents | undefined;
   #stop: () => void = () => undefined;
-  #sessions = 0;
   #forwardReceived = 0;
 
   constructor(options: RedisMqttStateOptions) {
@@ -114,16 +117,20 @@ export class RedisMqttState implements MqttState {
       takeoverMs: limits.takeoverMs,
       onReplaced: async (ref) => this.#events?.onReplaced(ref),
     });
-    this.#recovery = new Recovery({
+    const parts = {
+      node: this.node,
       beats: this.#beats,
-      clients: this.#clients,
+      wills: this.#wills,
       queues: this.#queues,
+      clients: this.#clients,
       interests: this.#interests,
       takeovers: this.#takeovers,
+      departures: this.#departures,
       connections: this.#connections,
-      node: this.node,
-      onQueued: (sessionId) => this.#events?.onQueued(sessionId),
-    });
+    };
+    this.#recovery = new Recovery({ ...parts, onQueued: (sessionId) => this.#events?.onQueued(sessionId) });
+    this.#connecting = new Connecting({ ...parts, recovery: this.#recovery });
+    this.#sweep = new Sweep({ ...parts, recovery: this.#recovery });
   }
 
   async open(events: MqttStateEvents): Promise<void> {
@@ -153,15 +160,8 @@ export class RedisMqttState implements MqttState {
     await view.open();
   }
 
-  async connect(request: ConnectRequest): Promise<ConnectGrant> {
-    try {
-      return await this.#takeovers.during(request, (earlierIsOver) => this.#connect(request, earlierIsOver));
-    } catch (error) {
-      const { expirySeconds } = request;
-      this.#connections.remove(request);
-      this.#departures.remember(request, { sendWill: false, expirySeconds, sentUpTo: undefined });
-      throw error;
-    }
+  connect(request: ConnectRequest): Promise<ConnectGrant> {
+    return this.#connecting.connect(request);
   }
 
   async disconnect(ref: ConnectionRef, departure: Departure): Promise<TakenWill | undefined> {
@@ -186,22 +186,8 @@ export class RedisMqttState implements MqttState {
     return this.#wills.sent(will);
   }
 
-  async sweep(): Promise<TakenWill[]> {
-    const beat = await this.#beats.beat(false);
-    if (!beat) await this.#recovery.recover();
-    else {
-      this.#sessions = beat.sessions;
-      await this.#departures.lapse(beat.due, '');
-      await this.#departures.lapse(beat.clientsOfDead, beat.dead);
-      await this.#departures.endQueues(beat.ended);
-      if (beat.taken > 0) await this.#wills.adopt();
-      await this.#view?.check(beat.announced);
-    }
-    await this.#recovery.resume();
-    await this.#departures.retry();
-    await this.#interests.tell();
-    await this.#wills.settle();
-    return this.#wills.collect();
+  sweep(): Promise<TakenWill[]> {
+    return this.#sweep.run(this.#view);
   }
 
   enqueue(entries: readonly QueueEntry[]): Promise<number> {
@@ -230,7 +216,7 @@ export class RedisMqttState implements MqttState {
 
   counters(): MqttStateCounters {
     return {
-      sessions: this.#sessions,
+      sessions: this.#sweep.sessions,
       nodes: this.#others.size,
       queueRefused: this.#queues.refused,
       forwarded: this.#mail.forwarded,
@@ -250,39 +236,6 @@ export class RedisMqttState implements MqttState {
     await this.#beats.leave().catch(ignore); // the others notice that the beats have stopped
   }
 
-  async #connect(request: ConnectRequest, earlierIsOver: EarlierIsOver): Promise<ConnectGrant> {
-    const claim = await this.#claim(request);
-    const { clientId, connection } = request;
-    const { sessionId, present, subscriptions, previous, sentUpTo, generation, grantedMs } = claim;
-    const own = { clientId, connection, sessionId, generation, kept: claim.kept, subscriptions: mapOf(subscriptions) };
-    this.#connections.add(own);
-    const earlierWill = this.#wills.hand(clientId, claim.will);
-    try {
-      await Promise.all([
-        earlierIsOver(claim),
-        this.#interests.tell(),
-        claim.kept && this.#queues.attach(sessionId, this.node, generation, grantedMs),
-        claim.ended && this.#departures.endQueues([claim.ended]),
-      ]);
-    } catch (error) {
-      this.#wills.keep(earlierWill);
-      throw error;
-    }
-    return { sessionId, present, subscriptions, previous, sentUpTo, earlierWill };
-  }
-
-  async #claim(request: ConnectRequest): Promise<Claim> {
-    const claim = await this.#clients.connect(request);
-    if (claim) return claim;
-    await this.#recovery.recover();
-    const second = await this.#clients.connect(request);
-    if (second) return second;
-    throw new Unavailable(
-      'This node counts as dead for the others and could not join them again yet; try again.',
-      true,
-    );
-  }
-
   #wake(node: string, sessionId: string): void {
     if (node === this.node) this.#events?.onQueued(sessionId);
     else if (this.#others.has(node)) this.#mail.post(node, 'queued', sessionId);
@@ -299,14 +252,18 @@ export class RedisMqttState implements MqttState {
   }
 
   #announced({ source, number, kind, fields }: Announcement): void {
-    const [first, second, third, fourth, fifth] = fields.map(String);
-    if (kind === 'replaced' && first === this.node) {
-      const by = { node: fourth!, connection: fifth! };
-      void this.#takeovers.replaced({ clientId: second!, connection: third! }, by);
-    }
-    if (kind === 'gone') this.#gone(first!);
-    if ((kind === 'session' || kind === 'interest') && first !== this.node) this.#confirmations.owe(first!, number);
-    if (kind !== 'replaced') this.#confirmations.heard(source, number);
+    const node = source === 'clients' ? `${fields[0]}` : '';
+    if (kind === 'replaced' && node === this.node) this.#replaced(fields.map(String));
+    if (kind === 'gone') this.#gone(node);
+    if ((kind === 'session' || kind === 'interest') && node !== this.node) this.#confirmations.owe(node, number);
+    if (kind !== 'replaced') this.#confirmations.heard(source, number); // that comes ahead of its turn
+  }
+
+  #replaced([, clientId, earlier, node, connection]: readonly string[]): void {
+    void this.#takeovers.replaced(
+      { clientId: clientId!, connection: earlier! },
+      { node: node!, connection: connection! },
+    );
   }
 
   #gone(node: string): void {
@@ -314,10 +271,6 @@ export class RedisMqttState implements MqttState {
     this.#takeovers.nodeGone(node);
     this.#confirmations.nodeGone(node);
   }
-}
-
-function mapOf(subscriptions: Readonly<Record<string, unknown>>): Map<string, unknown> {
-  return new Map(Object.entries(subscriptions));
 }
 
 function ignore(): void {}

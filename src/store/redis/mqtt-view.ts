@@ -3,6 +3,7 @@ import { type Channels, type Link, Unavailable } from './link.ts';
 import { type Announcement, Announcements } from './mqtt-announcements.ts';
 import { keptSession } from './mqtt-kept-session.ts';
 import type { MqttKeys } from './mqtt-keys.ts';
+import { readAnnounced, readInterests, readNodes, readRetained, readSessions } from './mqtt-pages.ts';
 
 export interface ViewOptions {
   readonly link: Link & Channels;
@@ -19,9 +20,6 @@ export interface ViewOptions {
 
 /** How long the first subscription may take. */
 const listenMs = 5000;
-/** Entries that one HSCAN or ZSCAN is asked for; retained messages are larger. */
-const sessionsPerPage = 500;
-const retainedPerPage = 50;
 
 /**
  * What this node knows of the others: kept sessions, retained messages, interests. Read in pages, then kept up by
@@ -104,73 +102,21 @@ export class View {
   }
 
   async #read(): Promise<void> {
+    const { link, keys, node, others, events, onRead } = this.#options;
     this.#announcements.hold();
-    const numbers = await this.#numbers();
-    await this.#readNodes();
-    await this.#readInterests();
-    await this.#readSessions();
-    await this.#readRetained();
-    this.#options.onRead(numbers);
+    const numbers = await readAnnounced(link, keys);
+    const nodes = await readNodes(link, keys);
+    others.clear();
+    for (const other of nodes) if (other !== node) others.add(other);
+    await readInterests(link, keys, (other, filter) => {
+      if (others.has(other)) events.onInterest(other, filter, true);
+    });
+    await readSessions(link, keys, (session) => events.onSession(session));
+    await readRetained(link, keys, (topic, message) => events.onRetained(topic, message));
+    onRead(numbers);
     if (!this.#announcements.release(numbers)) throw new Unavailable('Announcements of other nodes were lost.', true);
     this.#isStale = false;
-    this.#options.events.onCurrent();
-  }
-
-  async #numbers(): Promise<ReadonlyMap<string, number>> {
-    const { link, keys } = this.#options;
-    const [clients, retained] = await Promise.all([
-      link.command('GET', keys.announced),
-      link.command('GET', keys.retainedAnnounced),
-    ]);
-    return new Map([
-      ['clients', Number(clients ?? 0)],
-      ['retained', Number(retained ?? 0)],
-    ]);
-  }
-
-  async #readNodes(): Promise<void> {
-    const { link, keys, node, others } = this.#options;
-    const nodes = (await link.command('ZRANGEBYSCORE', keys.nodes, 0, '+inf')) as Buffer[];
-    others.clear();
-    for (const other of nodes) if (`${other}` !== node) others.add(`${other}`);
-  }
-
-  async #readInterests(): Promise<void> {
-    const { keys, events, others } = this.#options;
-    await this.#scan('ZSCAN', keys.interests, sessionsPerPage, (member) => {
-      const end = member.indexOf(0);
-      const node = member.toString('utf8', 0, end);
-      if (others.has(node)) events.onInterest(node, member.toString('utf8', end + 1), true);
-    });
-  }
-
-  async #readSessions(): Promise<void> {
-    const { keys, events } = this.#options;
-    await this.#scan('HSCAN', keys.sessions, sessionsPerPage, (clientId, session) =>
-      events.onSession(keptSession(clientId, session)),
-    );
-  }
-
-  async #readRetained(): Promise<void> {
-    const { keys, events } = this.#options;
-    await this.#scan('HSCAN', keys.retained, retainedPerPage, (topic, message) =>
-      events.onRetained(`${topic}`, message),
-    );
-  }
-
-  async #scan(
-    command: string,
-    key: string,
-    count: number,
-    found: (name: Buffer, value: Buffer) => void,
-  ): Promise<void> {
-    let cursor = '0';
-    do {
-      const reply = await this.#options.link.command(command, key, cursor, 'COUNT', count);
-      const [next, pairs] = reply as [Buffer, Buffer[]];
-      for (let i = 0; i < pairs.length; i += 2) found(pairs[i]!, pairs[i + 1]!);
-      cursor = `${next}`;
-    } while (cursor !== '0');
+    events.onCurrent();
   }
 
   #apply(announcement: Announcement): void {

@@ -62,6 +62,8 @@ const writeLimits: WriteLimits = {
   commitDeadlineMs: 3000,
 };
 
+/** How long the first subscription to a channel may take. */
+const hearsWithinMs = 5000;
 /** Logs that one look for a dedupe key asks at a time. */
 const forgetLogsMax = 100;
 
@@ -120,7 +122,7 @@ class RedisStore implements Store {
 
   /** Resolves when changes of other nodes are heard and it is known what an acknowledgement is worth. */
   async opened(): Promise<void> {
-    await Promise.all([this.#changes.heard(), this.#durability.read()]);
+    await Promise.all([this.#hearsOthers(), this.#durability.read()]);
     this.#link.onConnect(() => void this.#durability.read().catch(() => undefined)); // `health` says what is wrong
   }
 
@@ -331,6 +333,16 @@ class RedisStore implements Store {
   close(): Promise<void> {
     this.#closed ??= this.#writers.close().then(() => this.#link.close());
     return this.#closed;
+  }
+
+  async #hearsOthers(): Promise<void> {
+    const { shown } = this.#link;
+    const text = `The Redis store ${shown} cannot be used: its channels cannot be listened to; allow this user all channels under the prefix.`;
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(text)), hearsWithinMs);
+    });
+    await Promise.race([this.#changes.heard(), tooLate]).finally(() => clearTimeout(timer));
   }
 }
 

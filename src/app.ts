@@ -4,10 +4,12 @@ import type { Registry } from 'prom-client';
 import { subscriptionFromJson } from './api/json/subscription-json.ts';
 import { topicFromJson } from './api/json/topic-json.ts';
 import { openPort, type Port } from './api/port.ts';
+import { serveOidc } from './api/push/oidc-routes.ts';
 import { defaultRoutes } from './bridge/default-routes.ts';
 import { RoutedUplink } from './bridge/routed-uplink.ts';
 import { Routes } from './bridge/routes.ts';
 import type { Uplink } from './bridge/uplink.ts';
+import { isLoopback } from './config/loopback.ts';
 import type { Config } from './config.ts';
 import { PubSubError } from './domain/errors.ts';
 import { defaultMqttLimits } from './mqtt/limits.ts';
@@ -48,7 +50,10 @@ export async function startApp(
   const storeWatch = new StoreWatch({ ask: () => store.health(), logger });
   const { logCacheBytesMax, retentionSweepMs, topicPartitions } = config;
   const limits = { logCacheBytesMax, retentionSweepMs, topicPartitions };
-  const pubsub = openPubSub({ store, clock, logger, limits });
+  const here = { url: urlOf('http', config.host, config.httpPort) };
+  // Whoever may ask for a push to this machine is on it already, as long as nobody else is let in.
+  const egress = { loopback: isLoopback(config.host), allow: [] };
+  const pubsub = openPubSub({ store, clock, logger, limits, push: { egress, issuer: () => here.url } });
   const close = async () => {
     await pubsub.close();
     storeWatch.close();
@@ -56,7 +61,7 @@ export async function startApp(
   };
   try {
     await storeWatch.check(); // the log says what an acknowledgement is worth before there is one
-    return await openDoors({ config, logger, version, exposition, clock, store, storeWatch, pubsub, close });
+    return await openDoors({ config, logger, version, exposition, clock, store, storeWatch, pubsub, here, close });
   } catch (error) {
     await close();
     throw error;
@@ -76,6 +81,8 @@ interface Core {
   readonly store: Store;
   readonly storeWatch: StoreWatch;
   readonly pubsub: OpenPubSub;
+  /** Where clients find this server; the port is known once it listens. */
+  readonly here: { url: string };
   /** What is below the doors. */
   readonly close: () => Promise<void>;
 }
@@ -87,6 +94,7 @@ async function openDoors(core: Core): Promise<App> {
   const uplink = new RoutedUplink({ routes, publisher: pubsub.publisher });
   const registry = createRegistry();
   const http = await openHttp(core, core.exposition(registry));
+  serveOidc(http.app, pubsub.push);
   const mqtt = await openMqtt(core, uplink);
   mqtt.attachWebSocket(http.server, webSocketPath);
   exposeAll(registry, {
@@ -99,6 +107,7 @@ async function openDoors(core: Core): Promise<App> {
   });
   const { host, httpPort, mqttPort } = config;
   const httpUrl = await http.listen({ host, port: httpPort });
+  core.here.url = httpUrl;
   const mqttUrl = urlOf(
     'mqtt',
     host,
@@ -109,7 +118,7 @@ async function openDoors(core: Core): Promise<App> {
     urls: { mqtt: mqttUrl, ...(mqttsUrl ? { mqtts: mqttsUrl } : {}), http: httpUrl },
     durability: storeWatch.last.durability,
     async close(deadlineMs) {
-      await Promise.all([mqtt.close(deadlineMs), http.close(deadlineMs)]);
+      await Promise.all([mqtt.close(deadlineMs), http.close(deadlineMs), pubsub.push.close(deadlineMs)]);
       await core.close();
     },
   };

@@ -120,7 +120,7 @@ export class FanOut {
   #handOver(link: SubscriberLink, message: Message): void {
     try {
       if (message.qos === 0) link.deliver(message);
-      else link.enqueue(encodeMessage(message));
+      else link.enqueue(encodeMessage(message, Buffer.allocUnsafeSlow));
     } catch (error) {
       this.#options.counters.dropped.fan_out_failed++;
       this.#options.logger.error({ err: error }, 'mqtt fan-out failed');

@@ -9,12 +9,13 @@ const format = 1;
  *     format 1 | QoS, retain << 2  1 | expires 8 | publisher 2+n | topic 2+n | identifiers 2+4n | properties 4+n | payload
  */
 
-export function encodeMessage(message: Message): Buffer {
+/** @param allocate a record that stays in memory had better pin nothing else */
+export function encodeMessage(message: Message, allocate: (bytes: number) => Buffer = Buffer.allocUnsafe): Buffer {
   const { topic, payload, qos, retain, publisher, expiresMs, properties, identifiers } = message;
   const topicBytes = Buffer.byteLength(topic);
   const publisherBytes = Buffer.byteLength(publisher);
   const head = 10 + 2 + publisherBytes + 2 + topicBytes + 2 + 4 * identifiers.length + 4;
-  const record = Buffer.allocUnsafeSlow(head + properties.length + payload.length); // pins nothing else
+  const record = allocate(head + properties.length + payload.length);
   record[0] = format;
   record[1] = qos | (retain ? 4 : 0);
   let at = record.writeDoubleBE(expiresMs, 2);

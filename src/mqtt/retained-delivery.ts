@@ -33,7 +33,7 @@ export async function deliverRetained(to: RetainedDelivery, requests: readonly S
       const message = addressed(retained, request, session);
       if (!message) continue;
       if (message.qos === 0) link.deliver(message);
-      else if (!session.kept) link.enqueue(encodeMessage(message));
+      else if (!session.kept) link.enqueue(encodeMessage(message, Buffer.allocUnsafeSlow));
       else if (queued.push({ sessionId: session.sessionId, message }) === queuedTogether) {
         await node.fanOut.enqueue(queued.splice(0));
       }

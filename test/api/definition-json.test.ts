@@ -111,7 +111,7 @@ describe('the JSON of a subscription', () => {
   });
 
   it('subscription - an update mask loses the fields that may only be empty', () => {
-    const paths = ['push_config', 'labels', 'bigquery_config', 'push_config.push_endpoint', 'nonsense'];
+    const paths = ['bigquery_config', 'labels', 'cloud_storage_config', 'bigquery_config.table', 'nonsense'];
     expect(withoutUnserved(paths, subscriptionFields)).toEqual(['labels', 'nonsense']);
   });
 });

@@ -142,7 +142,7 @@ describe('push egress', () => {
     await lenient.subscription({ push: { endpoint: to.url() } });
     const core = await lenient.restart({ egress: { loopback: false, allow: [] } });
     await core.send(['one']);
-    await expect.poll(() => core.counters().pushesDenied, poll).toBe(1);
+    await expect.poll(() => core.counters().pushesDenied, poll).toBeGreaterThan(0);
     expect(to.connections).toBe(0);
   });
 
@@ -164,7 +164,7 @@ describe('push egress', () => {
     await core.topic();
     await core.subscription({ push: { endpoint: to.url('/push', 'https') } });
     await core.send(['one']);
-    await expect.poll(() => core.counters().pushesUnreachable, poll).toBe(1);
+    await expect.poll(() => core.counters().pushesUnreachable, poll).toBeGreaterThan(0);
     expect(core.push.health(worker)!.lastFailure!.detail).toContain('certificate');
     expect(to.requests).toEqual([]);
   });

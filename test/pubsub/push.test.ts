@@ -18,7 +18,9 @@ import {
   worker,
 } from './core.ts';
 
-const loopback = { egress: { loopback: true, allow: [] } };
+const egress = { loopback: true, allow: [] };
+/** Most tests are about what a rest does, not about when the first one comes. */
+const loopback = { egress, limits: { pushFailuresBeforeRest: 1 } };
 const poll = { timeout: 10_000, interval: 5 };
 const endpoints: PushEndpoint[] = [];
 
@@ -39,7 +41,7 @@ async function pushingCore(
   settings: Partial<SubscriptionSettings> = {},
   limits: object = {},
 ): Promise<Core> {
-  const core = await openCore({}, { ...loopback, limits });
+  const core = await openCore({}, { egress, limits: { ...loopback.limits, ...limits } });
   await core.topic();
   await core.subscription({ push: { endpoint: to.url() }, ...settings });
   return core;
@@ -333,6 +335,20 @@ describe('push - pace', () => {
     await settled(core);
     expect(core.push.health(worker)).toMatchObject({ state: 'working', backOffMs: 0 });
     expect(core.warnings.map(({ msg }) => msg)).toEqual([expect.stringContaining('does not take messages')]);
+  });
+
+  it('does not rest from failures among successes, only from several in a row', async () => {
+    let failing = false;
+    const to = await endpoint(() => (failing || to.requests.length % 3 !== 0 ? 500 : 204));
+    const core = await pushingCore(to, {}, { pushFailuresBeforeRest: 3, pushWindowStart: 1, pushWindowMax: 1 });
+    await core.send(Array.from({ length: 10 }, (_, i) => `m${i}`));
+    await settled(core); // in no time: two of three requests failed
+    expect(to.requests).toHaveLength(30);
+    failing = true;
+    await core.send(['one']);
+    await resting(core);
+    await expect.poll(() => core.counters().nackedMessages, poll).toBe(23);
+    expect(core.push.health(worker)!.backOffMs).toBe(100);
   });
 
   it('a message rests by the retry policy of its subscription, whatever becomes of the others', async () => {

@@ -6,7 +6,7 @@ import { Exchange } from '../methods/exchange.ts';
 import type { Exchanges } from '../methods/exchanges.ts';
 import { statusOf } from './grpc-status.ts';
 
-type AnyCall = ServerWritableStream<Buffer, Uint8Array> | ServerDuplexStream<Buffer, Uint8Array>;
+type AnyCall = ServerWritableStream<Buffer, object> | ServerDuplexStream<Buffer, object>;
 
 /** Follows every call from its beginning to its end: what became of it is counted, and a bug is logged. */
 export class Calls {
@@ -45,9 +45,9 @@ export class OpenCall {
   }
 
   /** The last message of a call that went well. */
-  reply(bytes: Uint8Array): void {
+  reply(message: object): void {
     if (this.#call.cancelled) return;
-    this.#call.write(bytes, (error: unknown) => {
+    this.#call.write(message, (error: unknown) => {
       if (!error) this.#ended('OK');
     });
     this.#call.end();

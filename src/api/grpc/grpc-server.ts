@@ -11,9 +11,10 @@ import type { Logger } from '../../telemetry/logger.ts';
 import { Exchanges } from '../methods/exchanges.ts';
 import type { Methods } from '../methods/methods.ts';
 import { Calls } from './calls.ts';
+import { encoderOf } from './encoding.ts';
 import type { GrpcLimits } from './grpc-limits.ts';
 import { HealthService } from './health-service.ts';
-import { rpcsOf } from './protocol.ts';
+import { type Rpc, rpcsOf } from './protocol.ts';
 import { ReflectionService } from './reflection-service.ts';
 import { serveStreamingPull } from './streaming-pull-call.ts';
 import { UnaryCalls } from './unary-calls.ts';
@@ -27,21 +28,18 @@ export interface GrpcServerOptions {
   readonly limits: GrpcLimits;
 }
 
-type Handler = handleServerStreamingCall<Buffer, Uint8Array> | handleBidiStreamingCall<Buffer, Uint8Array>;
+type Handler = handleServerStreamingCall<Buffer, object> | handleBidiStreamingCall<Buffer, object>;
 
-/** What is not served of these yet answers UNIMPLEMENTED. */
-const tableServices = [
+/** What is not served of these answers UNIMPLEMENTED. */
+const services = [
   'google.pubsub.v1.Publisher',
   'google.pubsub.v1.Subscriber',
   'google.pubsub.v1.SchemaService',
   'google.iam.v1.IAMPolicy',
-];
-const ownServices = [
   'grpc.health.v1.Health',
   'grpc.reflection.v1.ServerReflection',
   'grpc.reflection.v1alpha.ServerReflection',
 ];
-const services = [...tableServices, ...ownServices];
 
 /** gRPC over connections that somebody else has accepted. */
 export class GrpcServer {
@@ -60,20 +58,23 @@ export class GrpcServer {
     this.#unary = new UnaryCalls({ table: methods.table, calls, limits });
     this.#health = new HealthService({ calls, ready, services });
     const reflection = new ReflectionService({ calls, services });
-    this.#serve('/google.pubsub.v1.Subscriber/StreamingPull', 'bidi', serveStreamingPull({ streams, calls, limits }));
-    for (const rpc of tableServices.flatMap(rpcsOf)) this.#serve(rpc.path, 'serverStream', this.#unary.handlerOf(rpc));
-    this.#serve('/grpc.health.v1.Health/Check', 'serverStream', this.#health.check);
-    this.#serve('/grpc.health.v1.Health/Watch', 'serverStream', this.#health.watch);
-    for (const version of ['v1', 'v1alpha']) {
-      const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
-      this.#serve(path, 'bidi', reflection.handlerOf(version));
+    const own = new Map<string, Handler>([
+      ['/google.pubsub.v1.Subscriber/StreamingPull', serveStreamingPull({ streams, calls, limits })],
+      ['/grpc.health.v1.Health/Check', this.#health.check],
+      ['/grpc.health.v1.Health/Watch', this.#health.watch],
+      ['/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', reflection.handlerOf('v1')],
+      ['/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo', reflection.handlerOf('v1alpha')],
+    ]);
+    for (const service of services) {
+      for (const rpc of rpcsOf(service)) this.#serve(rpc, own.get(rpc.path) ?? this.#unary.handlerOf(rpc));
     }
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
   }
 
-  /** Messages cross grpc-js as bytes: what is wrong with one is ours to say. The first handler of a path stays. */
-  #serve(path: string, type: 'bidi' | 'serverStream', handler: Handler): void {
-    this.#server.register(path, handler, asBuffer, (bytes: Buffer) => bytes, type);
+  /** Requests cross grpc-js as bytes: what is wrong with one is ours to say. */
+  #serve({ path, reply, requestStream }: Rpc, handler: Handler): void {
+    const type = requestStream ? 'bidi' : 'serverStream';
+    this.#server.register(path, handler, encoderOf(reply), (bytes: Buffer) => bytes, type);
   }
 
   /** Takes a connection that speaks HTTP/2. */
@@ -113,8 +114,4 @@ function channelOptions(limits: GrpcLimits) {
     'grpc.keepalive_timeout_ms': limits.pingTimeoutMs,
     'grpc.enable_channelz': 0,
   };
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

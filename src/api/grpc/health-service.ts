@@ -5,9 +5,9 @@ import { messageType } from './protocol.ts';
 import { decode, type UnaryCall } from './unary-calls.ts';
 
 const requestType = messageType('grpc.health.v1.HealthCheckRequest');
-const replyType = messageType('grpc.health.v1.HealthCheckResponse');
 
-type Status = 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
+/** grpc.health.v1 HealthCheckResponse.ServingStatus */
+const [serving, notServing, serviceUnknown] = [1, 2, 3];
 
 interface HealthDeps {
   readonly calls: Calls;
@@ -56,30 +56,26 @@ export class HealthService {
   close(): void {
     this.#closing = true;
     for (const open of this.#watchers) {
-      this.#callOf.get(open)?.write(encode('NOT_SERVING'));
+      this.#callOf.get(open)?.write({ status: notServing });
       open.end();
     }
   }
 
-  async #check(request: Buffer): Promise<Uint8Array> {
+  async #check(request: Buffer): Promise<object> {
     const service = serviceIn(request);
-    if (this.#services.has(service)) return encode(await this.#status());
+    if (this.#services.has(service)) return { status: await this.#status() };
     throw new PubSubError('NOT_FOUND', `There is no service ${quote(service)} here; reflection lists those that are.`);
   }
 
-  async #watched(request: Buffer): Promise<Uint8Array> {
-    return encode(this.#services.has(serviceIn(request)) ? await this.#status() : 'SERVICE_UNKNOWN');
+  async #watched(request: Buffer): Promise<object> {
+    return { status: this.#services.has(serviceIn(request)) ? await this.#status() : serviceUnknown };
   }
 
-  async #status(): Promise<Status> {
-    return !this.#closing && (await this.#deps.ready()) ? 'SERVING' : 'NOT_SERVING';
+  async #status(): Promise<number> {
+    return !this.#closing && (await this.#deps.ready()) ? serving : notServing;
   }
 }
 
 function serviceIn(request: Buffer): string {
   return (decode(requestType, request) as { service: string }).service;
-}
-
-function encode(status: Status): Uint8Array {
-  return replyType.encode(replyType.fromJson({ status })).finish();
 }

@@ -30,6 +30,7 @@ export interface Rpc {
   readonly path: string; // /google.pubsub.v1.Publisher/CreateTopic
   readonly request: protobuf.Type;
   readonly reply: protobuf.Type;
+  readonly requestStream: boolean;
   /** How REST spells it, from its `google.api.http` option; undefined when it has none. */
   readonly rest: RestBinding | undefined;
 }
@@ -53,6 +54,7 @@ export function rpcsOf(service: string): Rpc[] {
     path: `/${service}/${method.name}`,
     request: method.resolvedRequestType!,
     reply: method.resolvedResponseType!,
+    requestStream: method.requestStream === true,
     rest: restBindingOf(method),
   }));
 }

@@ -4,7 +4,7 @@ import type { Calls } from './calls.ts';
 import { messageType, protocol } from './protocol.ts';
 import { decode } from './unary-calls.ts';
 
-type Call = ServerDuplexStream<Buffer, Uint8Array>;
+type Call = ServerDuplexStream<Buffer, object>;
 
 interface ReflectionRequest {
   readonly host: string;
@@ -31,14 +31,13 @@ export class ReflectionService {
   /** @param version `v1` or `v1alpha` */
   handlerOf(version: string): (call: Call) => void {
     const requestType = messageType(`grpc.reflection.${version}.ServerReflectionRequest`);
-    const replyType = messageType(`grpc.reflection.${version}.ServerReflectionResponse`);
     return (call) => {
       const open = this.#deps.calls.begin(`grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`, call);
       call.on('data', (bytes: Buffer) => {
         try {
           const request = decode(requestType, bytes) as ReflectionRequest;
           const reply = { validHost: request.host, originalRequest: request, ...this.#answer(request) };
-          if (!call.write(replyType.encode(reply).finish())) pauseUntilDrained(call);
+          if (!call.write(reply)) pauseUntilDrained(call);
         } catch (error) {
           open.fail(error);
         }

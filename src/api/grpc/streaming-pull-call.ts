@@ -14,7 +14,7 @@ import type { GrpcLimits } from './grpc-limits.ts';
 import { messageType } from './protocol.ts';
 import { decode } from './unary-calls.ts';
 
-type Call = ServerDuplexStream<Buffer, Uint8Array>;
+type Call = ServerDuplexStream<Buffer, object>;
 
 interface StreamingPullDeps {
   readonly streams: Streams;
@@ -23,7 +23,6 @@ interface StreamingPullDeps {
 }
 
 const requestType = messageType('google.pubsub.v1.StreamingPullRequest');
-const responseType = messageType('google.pubsub.v1.StreamingPullResponse');
 
 export function serveStreamingPull(deps: StreamingPullDeps): (call: Call) => void {
   return (call) => new StreamingPullCall(call, deps).serve();
@@ -70,7 +69,7 @@ class StreamingPullCall implements StreamOutlet {
         resolve();
       };
       this.#written.add(written);
-      this.#call.write(responseType.encode(streamingPullResponse(response)).finish(), written);
+      this.#call.write(streamingPullResponse(response), written);
     });
   }
 

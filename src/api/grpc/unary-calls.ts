@@ -13,7 +13,7 @@ import type { RestBinding, Rpc } from './protocol.ts';
  * grpc-js tells the handler of a unary call nothing of whether its reply was written. On the wire a unary call is a
  * stream of one message, so every method is served as that, and knows.
  */
-export type UnaryCall = ServerWritableStream<Buffer, Uint8Array>;
+export type UnaryCall = ServerWritableStream<Buffer, object>;
 
 interface UnaryCallsDeps {
   readonly table: MethodTable;
@@ -73,17 +73,16 @@ export class UnaryCalls {
   }
 }
 
-type Answer = (request: Buffer, exchange: Exchange) => Promise<Uint8Array>;
+type Answer = (request: Buffer, exchange: Exchange) => Promise<object>;
 
 function answerBy(method: Method, { request: requestType, reply: replyType, rest }: Rpc): Answer {
   const { runProto, run } = method;
   return async (bytes, exchange) => {
     const request = decode(requestType, bytes);
     const name = checkedName(request, rest!, method);
-    const reply = runProto
-      ? await runProto(request, exchange)
-      : replyType.fromJson(await run({ name, ...restOf(jsonOf(requestType, request), rest!, method), exchange }));
-    return replyType.encode(reply).finish();
+    if (runProto) return runProto(request, exchange);
+    const given = restOf(jsonOf(requestType, request), rest!, method);
+    return replyType.fromJson(await run({ name, ...given, exchange }));
   };
 }
 

@@ -1,4 +1,5 @@
 export interface PushBackOffOptions {
+  readonly pushFailuresBeforeRest: number;
   readonly pushBackOffMsMin: number;
   readonly pushBackOffMsMax: number;
   readonly clock: () => number;
@@ -7,11 +8,11 @@ export interface PushBackOffOptions {
 /**
  * How long a subscription rests because its endpoint fails; the retry policy's backoff of each message comes on top.
  *
- *     well ──a second failure in a row──► resting 100 ms ──failure of what was sent since──► twice as long, up to 60 s
+ *     well ──several failures in a row─► resting 100 ms ──failure of what was sent since──► twice as long, up to 60 s
  *       ▲                                     │
  *       └────────────any success──────────────┘
  *
- * One failure among successes is the message's own affair: only when nothing succeeds any more is the endpoint at fault.
+ * A failure among successes is the message's own affair: only when nothing succeeds any more is the endpoint at fault.
  * Requests that were under way together fail together, so a rest is made longer only by what was sent after it began.
  */
 export class PushBackOff {
@@ -48,9 +49,9 @@ export class PushBackOff {
 
   /** @param round in which the request was sent. @returns whether a rest begins */
   failed(round: number): boolean {
+    const { pushFailuresBeforeRest, pushBackOffMsMin, pushBackOffMsMax, clock } = this.#options;
     this.#failuresInARow++;
-    if (this.#failuresInARow < 2 || round !== this.#round) return false;
-    const { pushBackOffMsMin, pushBackOffMsMax, clock } = this.#options;
+    if (this.#failuresInARow < pushFailuresBeforeRest || round !== this.#round) return false;
     this.#round++;
     this.#waitMs = Math.min(Math.max(this.#waitMs * 2, pushBackOffMsMin), pushBackOffMsMax);
     this.#untilMs = clock() + this.#waitMs;

@@ -15,7 +15,9 @@ export interface PushBounds {
   readonly pushWindowMax: number;
   /** An answer that takes longer makes the window smaller (cloud.google.com/pubsub/docs/push: a second). */
   readonly pushSlowMs: number;
-  /** Rest of a subscription once nothing succeeds any more; doubles with each round that fails. */
+  /** So many failures without a success between them, and the subscription rests. */
+  readonly pushFailuresBeforeRest: number;
+  /** How long; doubles with each round of requests that fails. */
   readonly pushBackOffMsMin: number;
   readonly pushBackOffMsMax: number;
   /** A lease outlasts the request by this much, so that nobody else has the message before the request is settled. */
@@ -37,6 +39,7 @@ export const defaultPushBounds: PushBounds = {
   pushWindowStart: 4,
   pushWindowMax: 100,
   pushSlowMs: secondMs,
+  pushFailuresBeforeRest: 3,
   pushBackOffMsMin: 100,
   pushBackOffMsMax: 60 * secondMs,
   pushLeaseMarginMs: 5 * secondMs,

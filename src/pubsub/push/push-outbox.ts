@@ -160,17 +160,34 @@ export class PushOutbox {
     return true;
   }
 
-  /** One after the other, as long as each is acked. Never rejects. */
+  /** Never rejects. */
   async #send(queue: Held[], key: string): Promise<void> {
+    if (key === '') await this.#sendOne(queue);
+    else await this.#sendLane(queue, key);
+    await this.#giveBack(queue.splice(0));
+    this.#switch.changed();
+  }
+
+  /** Its turn ends with the answer: another request may go out while this one's message is being acked. */
+  async #sendOne(queue: Held[]): Promise<void> {
+    const [held] = queue as [Held];
+    const outcome = this.#maySend(held) ? await this.#push(held) : undefined;
+    this.#parts.turns.give(this.#share);
+    this.#switch.changed();
+    if (!outcome) return;
+    await this.#settle(held, outcome);
+    this.#letGo(queue.shift()!);
+  }
+
+  /** One after the other, as long as each is acked. */
+  async #sendLane(queue: Held[], key: string): Promise<void> {
     for (let held = queue[0]; held && this.#maySend(held); held = queue[0]) {
-      const acked = await this.#push(held);
+      const acked = await this.#settle(held, await this.#push(held));
       this.#letGo(queue.shift()!);
       if (!acked) break;
     }
     this.#lanes.delete(key);
     this.#parts.turns.give(this.#share);
-    await this.#giveBack(queue.splice(0));
-    this.#switch.changed();
   }
 
   #maySend({ leasedMs }: Held): boolean {
@@ -181,7 +198,7 @@ export class PushOutbox {
     return this.#parts.bounds.pushLeaseMarginMs / 2; // the other half is for the way from the lease to here
   }
 
-  async #push({ received }: Held): Promise<boolean> {
+  async #push({ received }: Held): Promise<PushOutcome> {
     const subscription = this.#subscription;
     const endpoint = this.#endpoint;
     const { clock, tally } = this.#parts;
@@ -191,7 +208,7 @@ export class PushOutbox {
     const latencyMs = clock() - sentMs;
     tally.pushed(outcome, latencyMs);
     this.#learn(endpoint, subscription, outcome, round, latencyMs);
-    return this.#settle(received.ackId, outcome);
+    return outcome;
   }
 
   async #post(received: ReceivedMessage, { name, push, ackDeadlineMs }: PushedSubscription): Promise<PushOutcome> {
@@ -225,11 +242,10 @@ export class PushOutbox {
       health.failed(name, push.endpoint, outcome, backOff.waitMs);
       if (rests) this.#switch.resting();
     }
-    this.#switch.changed();
   }
 
   /** @returns whether it is acked */
-  async #settle(ackId: string, outcome: PushOutcome): Promise<boolean> {
+  async #settle({ received: { ackId } }: Held, outcome: PushOutcome): Promise<boolean> {
     const { subscriber } = this.#parts;
     const { name } = this.#subscription;
     try {

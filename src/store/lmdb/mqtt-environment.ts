@@ -34,10 +34,8 @@ export interface WillRecord {
 
 /** Under the session id. */
 export interface QueueRecord {
-  /** The number that was given out last. */
-  readonly last: number;
-  readonly messages: number;
-  readonly bytes: number;
+  /** A number that was given out and settled; later ones are still in the queue. */
+  readonly settled: number;
 }
 
 export function openMqttEnvironment({ root }: Environment): MqttEnvironment {

@@ -15,8 +15,9 @@ interface Queue {
 const droppedTogether = 1000;
 
 /**
- * The queues of kept sessions. How much is in each is counted in memory while transactions are assembled; when one fails,
- * the counts of its queues are read again from disk.
+ * The queues of kept sessions. A message is one entry, written and removed. The number that was given out last is that of
+ * the newest entry; when that one is settled, a record of its own takes note. How much is in a queue is counted in memory
+ * while transactions are assembled; when one fails, its queues are looked through again.
  */
 export class MqttQueues {
   readonly #env: MqttEnvironment;
@@ -89,9 +90,17 @@ export class MqttQueues {
     this.#queues.delete(sessionId);
   }
 
-  /** Sessions that have a queue; after a crash, perhaps one that has ended. */
-  sessionIds(): string[] {
-    return [...this.#env.state.getKeys(under<['queue', string]>(['queue']))].map(([, sessionId]) => sessionId);
+  /** Sessions that have a queue, or had one; after a crash, perhaps one that has ended. */
+  *sessionIds(): Generator<string> {
+    for (const [, sessionId] of this.#env.state.getKeys(under<['queue', string]>(['queue']))) yield sessionId;
+    let after: string | undefined;
+    for (;;) {
+      const start = after === undefined ? undefined : under<[string, number]>([after]).end;
+      const [first] = this.#env.queues.getKeys({ ...(start && { start }), limit: 1 });
+      if (!first) return;
+      after = first[0];
+      yield after;
+    }
   }
 
   #stageEntry({ sessionId, message }: QueueEntry): boolean {
@@ -101,11 +110,10 @@ export class MqttQueues {
     queue.last++;
     queue.messages++;
     queue.bytes += message.length;
-    const value = Buffer.allocUnsafeSlow(1 + message.length);
+    const value = Buffer.allocUnsafe(1 + message.length);
     value[0] = 0;
     value.set(message, 1);
     staged(this.#env.queues.put([sessionId, queue.last], value));
-    this.#stageCounts(sessionId, queue);
     return true;
   }
 
@@ -117,12 +125,12 @@ export class MqttQueues {
       queue.messages--;
       queue.bytes -= found.length - 1;
       staged(this.#env.queues.remove([sessionId, id]));
+      if (id === queue.last) this.#stageRecord(sessionId, { settled: id });
     }
-    this.#stageCounts(sessionId, queue);
   }
 
-  #stageCounts(sessionId: string, { last, messages, bytes }: Queue): void {
-    staged(this.#env.state.put(['queue', sessionId], { last, messages, bytes } satisfies QueueRecord));
+  #stageRecord(sessionId: string, record: QueueRecord): void {
+    staged(this.#env.state.put(['queue', sessionId], record));
   }
 
   async #change<T>(sessionIds: readonly string[], stage: () => T): Promise<T> {
@@ -137,11 +145,14 @@ export class MqttQueues {
   #queue(sessionId: string): Queue {
     const known = this.#queues.get(sessionId);
     if (known) return known;
-    const { last, messages, bytes } = (this.#env.state.get(['queue', sessionId]) as QueueRecord | undefined) ?? empty;
-    const queue = { last, messages, bytes, leaving: new Set<number>() };
+    const record = this.#env.state.get(['queue', sessionId]) as QueueRecord | undefined;
+    const queue = { last: record?.settled ?? 0, messages: 0, bytes: 0, leaving: new Set<number>() };
+    for (const { key, value } of this.#env.queues.getRange(under<[string, number]>([sessionId]))) {
+      queue.last = Math.max(queue.last, key[1]);
+      queue.messages++;
+      queue.bytes += value.length - 1;
+    }
     this.#queues.set(sessionId, queue);
     return queue;
   }
 }
-
-const empty: QueueRecord = { last: 0, messages: 0, bytes: 0 };

@@ -131,11 +131,11 @@ export class Delivery {
 
   #leaseArguments({ messagesMax, ackDeadlineMs, retry, attemptMin, fresh }: LeaseRequest): Argument[] {
     const { heldMax, blocksMax, parkedMax } = this.#limits;
-    return [
-      ...[this.#link.now(), messagesMax, ackDeadlineMs, ...backoffArguments(retry), attemptMin ?? 0],
-      ...[fresh?.from ?? 0, fresh?.count ?? 0, bytesOf(fresh?.skip), bigEndian(fresh?.lanes)],
-      ...[heldMax, blocksMax, parkedMax],
+    const numbers = [
+      ...[messagesMax, ackDeadlineMs, retry?.minimumBackoffMs ?? -1, retry?.maximumBackoffMs ?? -1, attemptMin ?? 0],
+      ...[fresh?.from ?? 0, fresh?.count ?? 0, heldMax, blocksMax, parkedMax],
     ];
+    return [this.#link.now(), packDoubles(numbers), bytesOf(fresh?.skip), bigEndian(fresh?.lanes)];
   }
 
   async #settle(
@@ -160,6 +160,12 @@ export class Delivery {
 
 function backoffArguments(retry: RetryPolicy | undefined): readonly Argument[] {
   return retry ? [retry.minimumBackoffMs, retry.maximumBackoffMs] : ['', ''];
+}
+
+function packDoubles(numbers: readonly number[]): Buffer {
+  const packed = Buffer.allocUnsafe(numbers.length * 8);
+  numbers.forEach((number, at) => void packed.writeDoubleBE(number, at * 8));
+  return packed;
 }
 
 function bytesOf(skip: Uint8Array | undefined): Argument {

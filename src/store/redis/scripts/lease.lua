@@ -9,14 +9,11 @@
 -- KEYS[8] p  ZSET of more that waits, see lanes.lua
 -- KEYS[9] a  LIST of what was acked past the cursor, see acked-ahead.lua
 -- ARGV[1] now (epoch ms), empty: the server's
--- ARGV[2] most messages
--- ARGV[3] ack deadline (ms)
--- ARGV[4], ARGV[5] least and most backoff (ms), empty: none
--- ARGV[6] only due messages whose new attempt would be at least this, and nothing fresh; 0: all
--- ARGV[7], ARGV[8] the fresh range: its first offset and how many; 0, 0: none
--- ARGV[9] its messages that are not to be handed out, a byte each, 1: skip; empty: none
--- ARGV[10] their lanes, u32 each; empty: not ordered
--- ARGV[11], ARGV[12], ARGV[13] heldMax, blocksMax, parkedMax
+-- ARGV[2] ten f64 (big endian; one argument, as each costs more than its text): most messages; ack deadline (ms); least and
+--   most backoff (ms), -1: none; only due messages whose new attempt would be at least this, and nothing fresh, 0: all;
+--   the fresh range, its first offset and how many, 0 and 0: none; heldMax; blocksMax; parkedMax
+-- ARGV[3] the messages of the range that are not to be handed out, a byte each, 1: skip; empty: none
+-- ARGV[4] their lanes, u32 each; empty: not ordered
 -- RETURNS nil: no such subscription; else epoch, cursor, head, when something is due next (0: nothing), 1 when a limit was
 --   met, deadline, then per block: id, first offset, count, lowest attempt, offsets (u32 each, empty: consecutive),
 --   attempts (u16 each, empty: all the lowest)
@@ -26,13 +23,12 @@ local M, S, B, Z, O, K, Q, P, A = unpack(KEYS)
 local state = readState()
 if not state then return false end
 local now = epochMs(ARGV[1])
-local room = tonumber(ARGV[2])
-local deadlineMs = now + tonumber(ARGV[3])
-local retryMin, retryMax = tonumber(ARGV[4]), tonumber(ARGV[5])
-local attemptMin = tonumber(ARGV[6])
-local from, count, skip, given = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
-if not string.find(skip, '\1', 1, true) then skip = '' end
-local heldMax, blocksMax, parkedMax = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
+local room, ackDeadlineMs, retryMin, retryMax, attemptMin, from, count, heldMax, blocksMax, parkedMax =
+  struct.unpack('>dddddddddd', ARGV[2])
+local deadlineMs = now + ackDeadlineMs
+if retryMin < 0 then retryMin, retryMax = nil, nil end
+local skip, given = ARGV[3], ARGV[4]
+if skip ~= '' and not string.find(skip, '\1', 1, true) then skip = '' end
 local head = tonumber(redis.call('HGET', M, 'h') or 1)
 local limited = 0
 local lanes

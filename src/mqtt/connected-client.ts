@@ -1,10 +1,10 @@
 import type { BrokerClient } from './broker.ts';
 import { connectForBroker } from './broker-packets.ts';
 import { BrokerStream, type StreamOwner } from './broker-stream.ts';
+import type { ClientHost } from './client-host.ts';
 import type { ConnectPacket } from './connect-packet.ts';
 import { ControlIntake } from './control-intake.ts';
 import { packetTypes } from './control-packets.ts';
-import type { CloseReason } from './counters.ts';
 import type { FrameReader } from './frame-reader.ts';
 import { Intake } from './intake.ts';
 import { KeepAlive } from './keep-alive.ts';
@@ -23,21 +23,6 @@ import { KeptQueue } from './session-queue.ts';
 import type { SubscriberLink } from './subscribers.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { TopicCache } from './topic-cache.ts';
-
-/** The gate, as its client sees it. */
-export interface ClientHost {
-  /** False while packets are not read, for lack of room. */
-  readonly listening: boolean;
-  /** There may be room for more packets. */
-  resume(): void;
-  /** Tells the client why, if its version has a way to, and closes the connection. */
-  refuse(refusal: Refusal): void;
-  /** The same for whatever went wrong. */
-  fail(error: unknown): void;
-  close(reason: CloseReason): void;
-  /** Closes it without waiting for what the client has not read. */
-  abort(reason: CloseReason): void;
-}
 
 export interface ConnectedClientOptions {
   readonly node: MqttNode;

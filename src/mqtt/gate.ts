@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream';
 import { PubSubError } from '../domain/errors.ts';
+import type { ClientHost } from './client-host.ts';
 import { readConnect, versionOf } from './connect-packet.ts';
-import type { ClientHost, ConnectedClient } from './connected-client.ts';
+import type { ConnectedClient } from './connected-client.ts';
 import { checkFlags, packetTypes } from './control-packets.ts';
 import type { CloseReason } from './counters.ts';
 import { FrameReader } from './frame-reader.ts';

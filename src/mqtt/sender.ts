@@ -6,6 +6,7 @@ import { decodeMessage } from './message-record.ts';
 import type { Outbox } from './outbox.ts';
 import { type OutgoingWindow, packetIdOf } from './outgoing-window.ts';
 import { publishHead } from './publish-head.ts';
+import { ReadAhead } from './read-ahead.ts';
 import { reasonCodes } from './refusal.ts';
 import { pubrel } from './replies.ts';
 import type { SessionQueue } from './session-queue.ts';
@@ -45,61 +46,43 @@ export interface SenderLimits {
  */
 export class Sender {
   readonly #options: SenderOptions;
-  #waiting: readonly QueuedMessage[] = [];
-  #next = 0; // index in `#waiting`
-  #readTo = 0; // number of the last message that was read
-  #more = true; // there may be something behind that
-  #reading = false;
+  readonly #ahead: ReadAhead;
   #closed = false;
-  #sentUpTo: number | undefined;
-  #read = 0; // messages, as long as nobody knows how far the last connection came
-  #retry: NodeJS.Timeout | undefined;
   #whenRoom: (() => void)[] = [];
 
   constructor(options: SenderOptions) {
+    const { queue, limits, sentUpTo } = options;
+    const { outgoingMax: messagesMax, readAheadBytesMax: bytesMax, queueRetryMs: retryMs } = limits;
     this.#options = options;
-    this.#sentUpTo = options.sentUpTo;
+    this.#ahead = new ReadAhead({ queue, messagesMax, bytesMax, retryMs, sentUpTo, onReady: () => this.#pump() });
   }
 
   /** For the session's next connection; undefined: not known. */
   get sentUpTo(): number | undefined {
-    return this.#sentUpTo;
+    return this.#ahead.sentUpTo;
   }
 
   /** Something new is in the queue. */
   wake(): void {
-    this.#more = true;
-    this.pump();
+    this.#ahead.wake();
+    this.#pump();
   }
 
-  /** Resolves when the client reads, or is gone. */
+  /** Resolves when the client has read and acknowledged enough for one more message, or is gone. */
   room(): Promise<void> {
-    const { outbox, limits } = this.#options;
-    if (this.#closed || outbox.backlogBytes < limits.unreadBytesMax) return Promise.resolve();
+    if (this.#closed || this.#mayAdd) return Promise.resolve();
     return new Promise((resolve) => this.#whenRoom.push(resolve));
   }
 
   /** The client reads. */
   drained(): void {
-    for (const resume of this.#whenRoom.splice(0)) resume();
-    this.pump();
-  }
-
-  /** Sends what there is room for. */
-  pump(): void {
-    while (!this.#closed && this.#hasRoom) {
-      const queued = this.#waiting[this.#next];
-      if (!queued) {
-        this.#readOn();
-        return;
-      }
-      if (!this.#send(queued)) return;
-      this.#next++;
-    }
+    this.#pump();
+    this.#offerRoom();
   }
 
   /** A QoS 0 message. */
   deliver(message: Message): void {
+    if (this.#closed) return;
     const { outbox, counters, limits, version, packetBytesMax, clock } = this.#options;
     const head = publishHead(message, { version, packetId: 0, dup: false, nowMs: clock() });
     const bytes = head.length + message.payload.length;
@@ -116,15 +99,16 @@ export class Sender {
     else if (outgoing && ends(type, outgoing.qos, outgoing.step)) {
       window.delete(packetId);
       queue.settle(outgoing.id);
-      this.pump();
+      this.#pump();
+      this.#offerRoom();
     }
   }
 
   /** Resolves when everything that the client has acknowledged is known to the state. */
   close(): Promise<void> {
     this.#closed = true;
-    clearTimeout(this.#retry);
-    for (const resume of this.#whenRoom.splice(0)) resume();
+    this.#ahead.close();
+    this.#offerRoom();
     return this.#options.queue.close();
   }
 
@@ -133,33 +117,23 @@ export class Sender {
     return window.free > 0 && outbox.backlogBytes < limits.unreadBytesMax;
   }
 
-  #readOn(): void {
-    if (this.#reading || !this.#more) return;
-    const { queue, limits } = this.#options;
-    this.#reading = true;
-    this.#more = false;
-    queue.read(this.#readTo, limits.outgoingMax, limits.readAheadBytesMax).then(
-      ({ messages, more }) => this.#onRead(messages, more),
-      () => this.#readLater(),
-    );
+  get #mayAdd(): boolean {
+    const { outbox, queue, limits } = this.#options;
+    return outbox.backlogBytes < limits.unreadBytesMax && queue.bytes < limits.outboundBytesMax / 2;
   }
 
-  #onRead(messages: readonly QueuedMessage[], more: boolean): void {
-    this.#reading = false;
-    this.#waiting = messages;
-    this.#next = 0;
-    this.#readTo = messages.at(-1)?.id ?? this.#readTo;
-    this.#read += messages.length;
-    // Messages leave in order, so those that were sent are the oldest: of a connection that left no word, at most a window.
-    if (!more || this.#read >= this.#options.limits.outgoingMax) this.#sentUpTo ??= this.#readTo;
-    this.#more ||= more;
-    if (messages.length > 0 || this.#more) this.pump();
+  #offerRoom(): void {
+    if (this.#whenRoom.length === 0 || !(this.#closed || this.#mayAdd)) return;
+    for (const resume of this.#whenRoom.splice(0)) resume();
   }
 
-  #readLater(): void {
-    this.#reading = false;
-    if (this.#closed) return;
-    this.#retry = setTimeout(() => this.wake(), this.#options.limits.queueRetryMs);
+  /** Sends what there is room for. */
+  #pump(): void {
+    while (!this.#closed && this.#hasRoom) {
+      const queued = this.#ahead.peek();
+      if (!queued || !this.#send(queued)) return;
+      this.#ahead.advance();
+    }
   }
 
   /** @returns false: its packet id is still in use. */
@@ -172,22 +146,26 @@ export class Sender {
       outbox.write(pubrel(packetId));
       return true;
     }
-    const message = decodeMessage(record);
+    const message = readable(record);
+    if (!message) {
+      this.#skip(id, 'unreadable');
+      return true;
+    }
     const nowMs = clock();
-    const dup = this.#sentUpTo === undefined || id <= this.#sentUpTo;
+    const dup = this.#ahead.mayHaveBeenSent(id);
     const head = publishHead(message, { version, packetId, dup, nowMs });
     if (hasExpired(message, nowMs)) this.#skip(id, 'outbound_expired');
     else if (head.length + message.payload.length > packetBytesMax)
       this.#skip(id, 'outbound_too_large'); // MQTT-3.1.2-25
     else {
       window.add(packetId, { id, qos: message.qos, step: 'sent' });
-      if (!dup) this.#sentUpTo = id;
+      this.#ahead.sent(id);
       this.#write(head, message.payload);
     }
     return true;
   }
 
-  #skip(id: number, reason: 'outbound_expired' | 'outbound_too_large'): void {
+  #skip(id: number, reason: 'outbound_expired' | 'outbound_too_large' | 'unreadable'): void {
     this.#options.counters.dropped[reason]++;
     this.#options.queue.settle(id);
   }
@@ -214,6 +192,15 @@ export class Sender {
     counters.delivered++;
     outbox.write(head);
     if (payload.length > 0) outbox.write(payload);
+  }
+}
+
+/** Another node may run a newer Headwater. */
+function readable(record: Uint8Array): Message | undefined {
+  try {
+    return decodeMessage(record);
+  } catch {
+    return undefined;
   }
 }
 

@@ -2,6 +2,8 @@ import type { MqttState, QueuePage } from '../store/store.ts';
 
 /** What has to reach one session at QoS 1 or 2; see `MqttState` for numbers and order. */
 export interface SessionQueue {
+  /** What it holds in memory. */
+  readonly bytes: number;
   read(after: number, messagesMax: number, bytesMax: number): Promise<QueuePage>;
   /** Durable on return, as far as the session is. */
   markReceived(id: number): Promise<void>;
@@ -17,6 +19,7 @@ export interface SessionQueue {
  * is sent again to the client's next connection, as MQTT allows.
  */
 export class KeptQueue implements SessionQueue {
+  readonly bytes = 0;
   readonly #state: MqttState;
   readonly #sessionId: string;
   #settled: number[] = []; // bounded by the queue itself

@@ -20,6 +20,8 @@ interface Unsent {
   readonly will: TakenWill;
   /** Only the state does not know yet. */
   published: boolean;
+  /** The log has said so. */
+  told: boolean;
 }
 
 /**
@@ -39,11 +41,12 @@ export class Wills {
 
   /** In the background: nobody waits for a will. */
   publish(will: TakenWill): void {
-    const unsent = this.#unsent.get(will.id) ?? { will, published: false };
+    const unsent = this.#unsent.get(will.id) ?? { will, published: false, told: false };
     this.#unsent.set(will.id, unsent);
     const sending = this.#send(unsent).catch((error: unknown) => {
       const { logger } = this.#options;
-      logger.warn({ err: error, clientId: will.clientId }, 'mqtt will not published yet');
+      if (!unsent.told) logger.warn({ err: error, clientId: will.clientId }, 'mqtt will not published yet');
+      unsent.told = true;
     });
     this.#sending.add(sending);
     void sending.then(() => this.#sending.delete(sending));

@@ -4,7 +4,8 @@ import type { Snapshot } from '../domain/snapshot.ts';
 import type { Subscription } from '../domain/subscription.ts';
 import type { Topic } from '../domain/topic.ts';
 import type { SubscriptionStats } from '../store/store.ts';
-import type { StreamingPull, StreamOutlet, StreamSettings } from './streaming-pull.ts';
+import type { StreamingPull } from './streaming-pull.ts';
+import type { StreamOutlet, StreamSettings } from './streaming-pull-outlet.ts';
 
 /** What every doorway (REST, gRPC, MQTT, the configuration file) may do with Pub/Sub; see src/README.md. */
 export interface PubSub {

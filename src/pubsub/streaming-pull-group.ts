@@ -1,6 +1,7 @@
 import type { ReceivedMessage, Subscriptions } from './pubsub.ts';
 import { isDetached } from './refusals.ts';
-import type { StreamingPull, SubscriptionProperties } from './streaming-pull.ts';
+import type { StreamingPull } from './streaming-pull.ts';
+import type { SubscriptionProperties } from './streaming-pull-outlet.ts';
 import type { StreamWindow } from './streaming-pull-window.ts';
 
 /** A message that a stream has sent and that is still out. */

@@ -2,47 +2,10 @@ import { invalidArgument, PubSubError } from '../domain/errors.ts';
 import type { AckResult, LeaseLimits, ReceivedMessage, Subscribe } from './pubsub.ts';
 import type { Schedule } from './schedule.ts';
 import type { StreamingPullBounds } from './streaming-pull-bounds.ts';
+import { type Confirmation, confirmationOf, failedConfirmation, merged } from './streaming-pull-confirmation.ts';
 import type { StreamGroup } from './streaming-pull-group.ts';
+import type { StreamOutlet, StreamResponse, StreamSettings } from './streaming-pull-outlet.ts';
 import { StreamWindow } from './streaming-pull-window.ts';
-
-/** What the first request of a stream asks for, besides the subscription. */
-export interface StreamSettings {
-  /** 10 s to 600 s; later requests may change it. */
-  readonly ackDeadlineMs: number;
-  /** Most messages and bytes that may be out; 0 or less: no limit of the client's own. */
-  readonly messagesMax: number;
-  readonly bytesMax: number;
-}
-
-/** google.pubsub.v1 StreamingPullResponse.SubscriptionProperties */
-export interface SubscriptionProperties {
-  readonly exactlyOnce: boolean;
-  readonly ordered: boolean;
-}
-
-/** Ack ids by what became of them (AcknowledgeConfirmation, ModifyAckDeadlineConfirmation). */
-export interface Confirmation {
-  readonly ok: string[];
-  readonly invalid: string[];
-  readonly unordered: string[];
-  /** The store did not answer: try again. */
-  readonly failed: string[];
-}
-
-export interface StreamResponse {
-  readonly messages?: readonly ReceivedMessage[];
-  readonly acks?: Confirmation;
-  readonly deadlines?: Confirmation;
-  readonly properties: SubscriptionProperties;
-}
-
-/** The client's end of a stream, as its doorway gives it. */
-export interface StreamOutlet {
-  /** Resolves when the transport has passed it on and takes more, or will never do so. Never rejects. */
-  send(response: StreamResponse): Promise<void>;
-  /** Nothing is sent after it. @param error undefined: all is well */
-  end(error: unknown): void;
-}
 
 interface Parts {
   readonly name: string;
@@ -203,9 +166,9 @@ export class StreamingPull {
   /** @returns undefined when it ended the stream */
   async #settle(ackIds: readonly string[], settle: () => Promise<AckResult[]>): Promise<Confirmation | undefined> {
     try {
-      return sorted(ackIds, await settle());
+      return confirmationOf(ackIds, await settle());
     } catch (error) {
-      if (error instanceof PubSubError && error.code === 'UNAVAILABLE') return { ...none(), failed: [...ackIds] };
+      if (error instanceof PubSubError && error.code === 'UNAVAILABLE') return failedConfirmation(ackIds);
       this.end(error);
       return undefined;
     }
@@ -227,24 +190,6 @@ function withinBounds({ messagesMax, bytesMax }: StreamSettings, bounds: Streami
     messagesMax: messagesMax > 0 ? Math.min(messagesMax, bounds.streamMessagesMax) : bounds.streamMessagesMax,
     bytesMax: bytesMax > 0 ? Math.min(bytesMax, bounds.streamBytesMax) : bounds.streamBytesMax,
   };
-}
-
-const none = (): Confirmation => ({ ok: [], invalid: [], unordered: [], failed: [] });
-
-function sorted(ackIds: readonly string[], results: readonly AckResult[]): Confirmation {
-  const confirmation = none();
-  ackIds.forEach((ackId, i) => {
-    confirmation[results[i]!].push(ackId);
-  });
-  return confirmation;
-}
-
-function merged(confirmations: readonly Confirmation[]): Confirmation {
-  const all = none();
-  for (const each of confirmations) {
-    for (const kind of ['ok', 'invalid', 'unordered', 'failed'] as const) all[kind].push(...each[kind]);
-  }
-  return all;
 }
 
 export function stopping(): PubSubError {

@@ -2,9 +2,10 @@ import { PubSubError } from '../domain/errors.ts';
 import type { Store } from '../store/store.ts';
 import type { Subscribe, Subscriptions } from './pubsub.ts';
 import type { Schedule } from './schedule.ts';
-import { StreamingPull, type StreamOutlet, type StreamSettings, stopping } from './streaming-pull.ts';
+import { StreamingPull, stopping } from './streaming-pull.ts';
 import type { StreamingPullBounds } from './streaming-pull-bounds.ts';
 import { StreamGroup } from './streaming-pull-group.ts';
+import type { StreamOutlet, StreamSettings } from './streaming-pull-outlet.ts';
 import { WatchedSubscriber } from './streaming-pull-watch.ts';
 
 export interface StreamingPullsOptions {

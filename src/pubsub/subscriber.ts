@@ -184,6 +184,7 @@ export class Subscriber implements Subscribe {
       ...bounds,
       clock,
       schedule,
+      random: Math.random,
       lease: (limits, wanted) => this.#receiver.receive(handle.name, limits, wanted),
       release: (messages) => this.#giveBack(handle.name, messages),
       watch: (wake) => handle.watch(wake),

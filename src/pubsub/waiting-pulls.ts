@@ -18,6 +18,8 @@ export interface WaitingPullsOptions {
   readonly watch: (wake: () => void) => () => void;
   readonly clock: () => number;
   readonly schedule: Schedule;
+  /** 0 to 1, as `Math.random` */
+  readonly random: () => number;
   readonly waitingPullsMax: number;
   readonly waitingPullMs: number;
 }
@@ -122,9 +124,10 @@ export class WaitingPulls {
   }
 
   #lookAgainAt(nextDueMs: number | undefined): void {
-    const { clock, schedule, waitingPullMs } = this.#options;
-    const dueInMs = nextDueMs === undefined ? waitingPullMs : nextDueMs - clock();
-    this.#cancelTimer = schedule(Math.min(Math.max(dueInMs, restMs), waitingPullMs), () => this.wake());
+    const { clock, schedule, random, waitingPullMs } = this.#options;
+    const latestMs = waitingPullMs * (0.75 + random() / 4); // pulls that came together must not keep looking together
+    const dueInMs = nextDueMs === undefined ? latestMs : nextDueMs - clock();
+    this.#cancelTimer = schedule(Math.min(Math.max(dueInMs, restMs), latestMs), () => this.wake());
   }
 
   #stopWatching(): void {

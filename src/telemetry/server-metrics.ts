@@ -38,11 +38,18 @@ interface HttpReading {
   readonly requestsOpen: number;
   readonly requestsByOutcome: ReadonlyMap<string, number>;
   readonly connectionsRefused: number;
+  readonly connectionsByProtocol: Readonly<Record<string, number>>;
+  readonly connectionsUnsorted: number;
+  readonly connectionsSilent: number;
   readonly bodiesRefused: number;
   readonly bodyBytesHeld: number;
   readonly replyBytesHeld: number;
   readonly pullsWaiting: number;
   readonly pullsRefused: number;
+  readonly callsOpen: number;
+  readonly callsByOutcome: ReadonlyMap<string, number>;
+  readonly callBytesHeld: number;
+  readonly callsRefused: number;
 }
 
 interface MqttReading {
@@ -147,6 +154,18 @@ export function serverMetrics({ store, storeState, pubsub, uplink, http, mqtt }:
       'outcome',
     ),
     counter('http_connections_refused_total', 'HTTP connections past the bound.', () => http().connectionsRefused),
+    counter(
+      'http_connections_total',
+      'Connections of the HTTP port, by what they speak.',
+      () => http().connectionsByProtocol,
+      'protocol',
+    ),
+    gauge('http_connections_unsorted', 'Those that have not said it yet.', () => http().connectionsUnsorted),
+    counter('http_connections_silent_total', 'Closed because they never did.', () => http().connectionsSilent),
+    gauge('grpc_calls', 'gRPC calls being answered, streams among them.', () => http().callsOpen),
+    counter('grpc_calls_total', 'gRPC calls ended, by method and code.', () => http().callsByOutcome, 'outcome'),
+    gauge('grpc_request_bytes', 'Requests of gRPC calls being answered.', () => http().callBytesHeld),
+    counter('grpc_requests_refused_total', 'gRPC requests past a bound in bytes.', () => http().callsRefused),
     counter('http_bodies_refused_total', 'Request bodies past the bound.', () => http().bodiesRefused),
     gauge('http_body_bytes', 'Request bodies being answered.', () => http().bodyBytesHeld),
     gauge('http_reply_bytes', 'Replies that clients have not taken yet.', () => http().replyBytesHeld),
@@ -156,7 +175,14 @@ export function serverMetrics({ store, storeState, pubsub, uplink, http, mqtt }:
 }
 
 /** Levels among the core's numbers; the rest only ever grow. */
-const pubSubGauges = ['waitingPulls', 'subscriptionHandles', 'topicHandles', 'logCacheBytes'];
+const pubSubGauges = [
+  'streams',
+  'streamMessagesHeld',
+  'waitingPulls',
+  'subscriptionHandles',
+  'topicHandles',
+  'logCacheBytes',
+];
 
 function ofPubSub(pubsub: () => PubSubReading): MetricDefinition[] {
   return Object.keys(pubsub()).map((key) => {

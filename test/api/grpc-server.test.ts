@@ -118,6 +118,14 @@ describe('one port', () => {
 });
 
 describe('bounds of gRPC', () => {
+  it('bounds - a connection that answers no ping is closed, however far it got', async () => {
+    const { api } = await opened({ grpcLimits: { pingMs: 30, pingTimeoutMs: 30 } });
+    const [begun, deaf] = [connected(api.url), connected(api.url)];
+    begun.socket.write('PRI');
+    deaf.socket.write(Buffer.concat([Buffer.from(preface), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]));
+    await Promise.all([begun.closed, deaf.closed]);
+  });
+
   it('bounds - a request of more than twice the limit is cut off, the connection goes on', async () => {
     const { api, grpc } = await opened({ grpcLimits: { requestBytesMax: 1000 } });
     await grpc.call('CreateTopic', { name: topic });

@@ -1,5 +1,6 @@
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { PubSub } from '@google-cloud/pubsub';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { PushEndpoint } from '../support/push-endpoint.ts';
 import { type ApiUnderTest, base64, openApi } from './api-under-test.ts';
 
@@ -114,6 +115,35 @@ describe('push over REST', () => {
   it('push over REST - modifyPushConfig of what is not there is NOT_FOUND', async () => {
     const answer = await api.call('POST', `${project}/subscriptions/none:modifyPushConfig`, { pushConfig: {} });
     expect(answer).toMatchObject({ status: 404, body: { error: { status: 'NOT_FOUND' } } });
+  });
+});
+
+describe('push with the client of Google', () => {
+  it('client - a push configuration goes over gRPC and comes back; messages are pushed, and a stream is refused', async () => {
+    vi.stubEnv('METADATA_SERVER_DETECTION', 'none'); // else the client looks for Google's machines around it
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const client = new PubSub({ projectId: 'p', apiEndpoint: api.url.replace('http://', ''), emulatorMode: true });
+    onTestFinished(() => client.close());
+    const to = await started();
+    const pushConfig = {
+      pushEndpoint: to.url(),
+      attributes: { 'x-goog-version': 'v1' },
+      oidcToken: { serviceAccountEmail: 'a@b.c', audience: 'audience' },
+      noWrapper: { writeMetadata: true },
+    };
+    const [subscription] = await client.topic('telemetry').createSubscription('worker', { pushConfig });
+    const [metadata] = await subscription.getMetadata();
+    expect(metadata.pushConfig).toMatchObject(pushConfig);
+    await client.topic('telemetry').publishMessage({ data: Buffer.from('raw'), attributes: { place: 'shed' } });
+    const [request] = await to.received(1);
+    expect(request!.body.toString()).toBe('raw');
+    expect(request!.headers).toMatchObject({ place: 'shed', 'x-goog-pubsub-subscription-name': name });
+    const refused = new Promise<{ code: number }>((failed) => subscription.once('error', failed as () => void));
+    subscription.on('message', () => undefined);
+    expect((await refused).code).toBe(9); // FAILED_PRECONDITION
+    await subscription.close();
+    await subscription.modifyPushConfig({});
+    expect((await client.subscription('worker').getMetadata())[0].pushConfig).toMatchObject({ pushEndpoint: '' });
   });
 });
 

@@ -1,54 +1,33 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { pino } from 'pino';
-import { subscriptionWithDefaults } from '../../src/domain/subscription-settings.ts';
-import { openPubSub } from '../../src/pubsub/open-pubsub.ts';
-import { openStore } from '../../src/store/open-store.ts';
 import { PushEndpoint } from '../support/push-endpoint.ts';
+import type { RestClient } from '../support/rest-client.ts';
+import type { Measured } from './report.ts';
+
+const batch = 100;
 
 /**
- * Pushes to an endpoint in the same process, so its cost is in the figures: `tsx test/bench/push.ts [failing share]`.
- * Prints requests a second and CPU seconds per million of them, endpoint included.
+ * Pushes a backlog to an endpoint in this process, so that the CPU of the server is measured without the endpoint's.
+ * @param begin called when the backlog is there; what was spent before does not count.
  */
-const messages = 5_000;
-const topic = 'projects/p/topics/bench';
-const failing = Number(process.argv[2] ?? 0);
-
-async function run(ordered: boolean): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), 'headwater-push-'));
-  const store = await openStore({ url: `lmdb:${directory}`, clock: Date.now });
-  const logger = pino({ level: 'silent' });
-  const push = { egress: { loopback: true, allow: [] } };
-  const pubsub = openPubSub({ store, clock: Date.now, logger, push });
-  let requests = 0;
-  const to = await PushEndpoint.start(() => (Math.random() < failing ? 503 : 204));
-  await pubsub.topics.create({ name: topic, labels: {} });
-  const name = 'projects/p/subscriptions/bench';
-  const retry = { minimumBackoffMs: 100, maximumBackoffMs: 100 };
-  const settings = { name, topic, retry, enableMessageOrdering: ordered };
-  await pubsub.subscriptions.create(subscriptionWithDefaults(settings));
-  for (let at = 0; at < messages; at += 100) {
-    const orderingKey = ordered ? `key-${(at / 100) % 100}` : '';
-    const batch = Array.from({ length: 100 }, () => ({ data: Buffer.alloc(200), attributes: {}, orderingKey }));
-    await pubsub.publisher.publish(topic, batch);
+export async function pushBacklog(
+  rest: RestClient,
+  messages: number,
+  begin: () => void,
+): Promise<Omit<Measured, 'cpuSeconds'>> {
+  const to = await PushEndpoint.start();
+  await rest.createTopic('pushed');
+  await rest.createSubscription('pushed', 'pushed');
+  const data = Buffer.alloc(200).toString('base64');
+  for (let sent = 0; sent < messages; sent += batch) {
+    await rest.publish(
+      'pushed',
+      Array.from({ length: batch }, () => ({ data })),
+    );
   }
-  const cpu = process.cpuUsage();
+  begin();
   const startedMs = performance.now();
-  await pubsub.subscriptions.modifyPushConfig(name, { endpoint: to.url() });
-  while ((await pubsub.subscriptions.stats(name)).backlog > 0) await new Promise((later) => setTimeout(later, 20));
-  const tookS = (performance.now() - startedMs) / 1000;
-  requests = to.requests.length;
-  const { user, system } = process.cpuUsage(cpu);
-  const perMillion = (user + system) / requests;
-  console.log(
-    `${ordered ? 'ordered, 100 keys' : 'unordered       '}  ${Math.round(requests / tookS)} requests/s  ${perMillion.toFixed(0)} CPU s/1M  window ${pubsub.push.health(name)?.requestsMax}`,
-  );
-  if (process.env.PUSH_COUNTERS) console.log(pubsub.counters());
-  await pubsub.close();
-  await store.close();
+  await rest.modifyPushConfig('pushed', { pushEndpoint: to.url() });
+  await to.received(messages);
+  const seconds = (performance.now() - startedMs) / 1000;
   await to.stop();
-  await rm(directory, { recursive: true });
+  return { messages, seconds, latenciesMs: [] };
 }
-
-for (const ordered of [false, true]) await run(ordered);

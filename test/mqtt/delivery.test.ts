@@ -314,4 +314,21 @@ describe('mqtt delivery', () => {
     }
     expect(server.server.counters().dropped.outbound_qos0).toBe(0);
   });
+
+  it('I8 - a subscriber that acknowledges nothing is not flooded with retained messages, nor disconnected', async () => {
+    await start({ limits: { outboundBytesMax: 300_000, outgoingMax: 2 } });
+    const client = await server.rawConnected('p');
+    for (let id = 1; id <= 50; id++) {
+      client.send(publish(`r/${id}`, { qos: 1, id, retain: true, payload: Buffer.alloc(10_000) }));
+      await client.take(1);
+    }
+    const subscriber = await server.rawConnected('s');
+    subscriber.send(subscribe(1, { 'r/#': 1 }), pingreq);
+    await subscriber.take(4); // SUBACK, PINGRESP, two messages
+    for (let id = 1; id <= 48; id++) {
+      subscriber.send(puback(id));
+      await subscriber.take(1);
+    }
+    expect(server.server.counters().closed.outbound_overflow).toBe(0);
+  });
 });

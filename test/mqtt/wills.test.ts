@@ -127,6 +127,19 @@ describe('mqtt wills', () => {
     expect([tries, uplink.texts(), server.server.counters().dropped.will_not_stored]).toEqual([3, ['gone'], 0]);
   });
 
+  it('leaves later when the end of its connection could not be written', async () => {
+    await start();
+    const witness = await listener();
+    const client = await server.rawConnected('a', fields(60, 0));
+    disk.beforeWrite = () => Promise.reject(new PubSubError('UNAVAILABLE', 'The disk is full.'));
+    await vanish(client);
+    expect(witness.arrived).toBe(0);
+    disk.beforeWrite = async () => {};
+    expect(await witness.take(1)).toEqual([gone]);
+    await disk.swept();
+    expect([witness.arrived, uplink.texts()]).toEqual([0, ['gone']]);
+  });
+
   it('is retained, expires and is queued like any message', async () => {
     await start();
     const subscriber = await server.rawConnected('s', { version: 5, clean: false, properties: expiry(60) });

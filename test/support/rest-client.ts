@@ -11,6 +11,10 @@ export class RestClient {
     await this.#call('PUT', `subscriptions/${id}`, { topic: name, ...fields });
   }
 
+  async modifyPushConfig(id: string, pushConfig: object): Promise<void> {
+    await this.#call('POST', `subscriptions/${id}:modifyPushConfig`, { pushConfig });
+  }
+
   async createTopic(id: string): Promise<void> {
     await this.#call('PUT', `topics/${id}`, {});
   }

@@ -6,8 +6,8 @@ const keptBytesMax = 4 * 1024 * 1024;
 let writer = protobuf.Writer.create();
 
 /**
- * How grpc-js gets the bytes of a message. It copies them at once, so all messages are written to the same memory: a
- * writer of its own for each grows from 128 bytes to a megabyte by doubling, which was a fifth of what a stream cost.
+ * How grpc-js gets the bytes of a message. It copies them at once, so all messages are written to the same memory: with
+ * a writer of its own, which grows from 128 bytes by doubling, a response of 900 KB cost a third more.
  * @returns bytes that the next call overwrites
  */
 export function encoderOf(type: Type): (message: object) => Buffer {

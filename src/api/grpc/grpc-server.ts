@@ -99,8 +99,9 @@ export class GrpcServer {
   async close(deadlineMs: number): Promise<void> {
     this.#health.close();
     this.#options.streams.close();
+    const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     this.#injector.drain(deadlineMs);
-    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    await closed;
     await this.#exchanges.idle(); // each ends with its connection
   }
 }

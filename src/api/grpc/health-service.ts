@@ -21,8 +21,7 @@ interface HealthDeps {
 export class HealthService {
   readonly #deps: HealthDeps;
   readonly #services: ReadonlySet<string>;
-  readonly #watchers = new Set<OpenCall>();
-  readonly #callOf = new WeakMap<OpenCall, UnaryCall>();
+  readonly #watchers = new Map<OpenCall, UnaryCall>();
   #closing = false;
 
   constructor(deps: HealthDeps) {
@@ -41,13 +40,11 @@ export class HealthService {
   /** Says how it is now and, to those that are still there, when the server closes. */
   watch = (call: UnaryCall): void => {
     const open = this.#deps.calls.begin('grpc.health.v1.Health/Watch', call);
-    this.#watchers.add(open);
-    this.#callOf.set(open, call);
+    this.#watchers.set(open, call);
     open.exchange.onEnd(() => this.#watchers.delete(open));
     this.#watched(call.request).then(
       (reply) => {
-        if (!call.cancelled && this.#watchers.has(open)) call.write(reply);
-        if (this.#closing) open.end();
+        if (this.#watchers.has(open)) call.write(reply);
       },
       (error: unknown) => open.fail(error),
     );
@@ -55,8 +52,8 @@ export class HealthService {
 
   close(): void {
     this.#closing = true;
-    for (const open of this.#watchers) {
-      this.#callOf.get(open)?.write({ status: notServing });
+    for (const [open, call] of this.#watchers) {
+      call.write({ status: notServing });
       open.end();
     }
   }

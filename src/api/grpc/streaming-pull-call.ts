@@ -2,12 +2,8 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { secondMs } from '../../domain/duration.ts';
 import { invalidArgument } from '../../domain/errors.ts';
 import type { Streams } from '../../pubsub/pubsub.ts';
-import {
-  checkStreamAckDeadline,
-  type StreamingPull,
-  type StreamOutlet,
-  type StreamResponse,
-} from '../../pubsub/streaming-pull.ts';
+import { checkStreamAckDeadline, type StreamingPull } from '../../pubsub/streaming-pull.ts';
+import type { StreamOutlet, StreamResponse } from '../../pubsub/streaming-pull-outlet.ts';
 import { type StreamingPullRequest, streamingPullResponse } from '../proto/stream-proto.ts';
 import type { Calls, OpenCall } from './calls.ts';
 import type { GrpcLimits } from './grpc-limits.ts';

@@ -1,4 +1,5 @@
-import type { Confirmation, StreamResponse } from '../../pubsub/streaming-pull.ts';
+import type { Confirmation } from '../../pubsub/streaming-pull-confirmation.ts';
+import type { StreamResponse } from '../../pubsub/streaming-pull-outlet.ts';
 import { receivedMessages } from './received-proto.ts';
 
 /** google.pubsub.v1 StreamingPullRequest as protobuf.js decodes it; an int64 is a Long. */

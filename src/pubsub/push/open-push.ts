@@ -8,7 +8,7 @@ import { type HttpPushLimits, HttpPushSender } from './http-push-sender.ts';
 import { type JsonWebKeySet, OidcKeys } from './oidc-keys.ts';
 import { OidcTokens } from './oidc-tokens.ts';
 import { defaultPushBounds, type PushBounds } from './push-bounds.ts';
-import type { PushParts } from './push-outbox.ts';
+import type { PushParts } from './push-parts.ts';
 import { PushTally } from './push-tally.ts';
 import { PushTurns } from './push-turns.ts';
 import { Pusher } from './pusher.ts';

@@ -1,7 +1,8 @@
 import type { ReceivedMessage } from '../pubsub.ts';
 import { Bell } from './bell.ts';
 import type { PushHealth } from './endpoint-health.ts';
-import { PushOutbox, type PushParts } from './push-outbox.ts';
+import { PushOutbox } from './push-outbox.ts';
+import type { PushParts } from './push-parts.ts';
 import type { PushedSubscription } from './pushed-subscription.ts';
 
 /**

@@ -1,30 +1,12 @@
 import { setMaxListeners } from 'node:events';
-import type { Logger } from '../../telemetry/logger.ts';
-import type { ReceivedMessage, Subscribe } from '../pubsub.ts';
-import type { Schedule } from '../schedule.ts';
-import { EndpointHealth, type PushHealth } from './endpoint-health.ts';
-import type { OidcTokens } from './oidc-tokens.ts';
-import { PushBackOff } from './push-back-off.ts';
-import type { PushBounds } from './push-bounds.ts';
-import type { PushOutcome, PushSender } from './push-sender.ts';
-import type { PushTally } from './push-tally.ts';
-import type { PushShare, PushTurns } from './push-turns.ts';
-import { PushWindow } from './push-window.ts';
+import type { ReceivedMessage } from '../pubsub.ts';
+import type { PushHealth } from './endpoint-health.ts';
+import type { PushParts } from './push-parts.ts';
+import type { PushOutcome } from './push-sender.ts';
+import { PushTarget } from './push-target.ts';
+import type { PushShare } from './push-turns.ts';
 import { pushedMessage } from './pushed-message.ts';
 import type { PushedSubscription } from './pushed-subscription.ts';
-
-/** What all subscriptions of a node push with. */
-export interface PushParts {
-  readonly subscriber: Pick<Subscribe, 'pull' | 'acknowledge' | 'modifyAckDeadline' | 'release'>;
-  readonly sender: PushSender;
-  readonly tokens: Pick<OidcTokens, 'token'>;
-  readonly turns: PushTurns;
-  readonly tally: PushTally;
-  readonly clock: () => number;
-  readonly schedule: Schedule;
-  readonly logger: Logger;
-  readonly bounds: PushBounds;
-}
 
 /** How the outbox and the loop that fills it speak to each other. */
 export interface PushSwitch {
@@ -41,17 +23,10 @@ interface Held {
   readonly leasedMs: number;
 }
 
-/** What is known of one endpoint; another endpoint begins anew. */
-interface Endpoint {
-  readonly window: PushWindow;
-  readonly backOff: PushBackOff;
-  readonly health: EndpointHealth;
-}
-
 /**
  * The messages of one subscription that are leased for pushing, each on its way through
  *
- *     held ──a turn of the node──► sent ──2xx──► acked
+ *     held ──a turn of the node──► sent ──success──► acked
  *       │                           ├──anything else, no answer in time──► nacked: back after its retry backoff
  *       └──switched off, resting────┴──cut at the end of the process──► released: back at once, not an attempt
  *
@@ -67,7 +42,7 @@ export class PushOutbox {
   readonly #underWay = new Set<Promise<void>>();
   readonly #cut = new AbortController();
   #subscription: PushedSubscription;
-  #endpoint: Endpoint;
+  #target: PushTarget;
   #messages = 0;
 
   constructor(parts: PushParts, subscription: PushedSubscription, toLoop: PushSwitch) {
@@ -75,14 +50,14 @@ export class PushOutbox {
     this.#switch = toLoop;
     setMaxListeners(0, this.#cut.signal); // one for each request under way; those are bounded
     this.#subscription = subscription;
-    this.#endpoint = this.#newEndpoint();
+    this.#target = new PushTarget(this.#parts);
   }
 
   /** What is under way goes on to where it was sent. */
   define(subscription: PushedSubscription): void {
     const moved = subscription.push.endpoint !== this.#subscription.push.endpoint;
     this.#subscription = subscription;
-    if (moved) this.#endpoint = this.#newEndpoint();
+    if (moved) this.#target = new PushTarget(this.#parts);
   }
 
   get subscription(): PushedSubscription {
@@ -95,7 +70,7 @@ export class PushOutbox {
 
   /** Rest that the endpoint is given before the next request. */
   get restMs(): number {
-    return this.#endpoint.backOff.restMs;
+    return this.#target.restMs;
   }
 
   /** How many messages may be leased now. */
@@ -112,7 +87,7 @@ export class PushOutbox {
   get health(): PushHealth {
     return {
       endpoint: this.#subscription.push.endpoint,
-      ...this.#endpoint.health.seen,
+      ...this.#target.seen,
       requestsOpen: this.#share.requests,
       requestsMax: this.#requestsMax,
       backOffMs: this.restMs,
@@ -140,7 +115,7 @@ export class PushOutbox {
   }
 
   get #requestsMax(): number {
-    return Math.min(this.#endpoint.window.size, this.#parts.turns.requestsMax(this.#share));
+    return Math.min(this.#target.requestsMax, this.#parts.turns.requestsMax(this.#share));
   }
 
   /** @returns false when it cannot be sent now */
@@ -199,15 +174,14 @@ export class PushOutbox {
   }
 
   async #push({ received }: Held): Promise<PushOutcome> {
-    const subscription = this.#subscription;
-    const endpoint = this.#endpoint;
     const { clock, tally } = this.#parts;
-    const { round } = endpoint.backOff;
+    const subscription = this.#subscription;
+    const learn = this.#target.sending(subscription);
     const sentMs = clock();
     const outcome = await this.#post(received, subscription);
     const latencyMs = clock() - sentMs;
     tally.pushed(outcome, latencyMs);
-    this.#learn(endpoint, subscription, outcome, round, latencyMs);
+    if (learn(outcome, latencyMs)) this.#switch.resting();
     return outcome;
   }
 
@@ -221,26 +195,6 @@ export class PushOutbox {
       return await sender.send(request, this.#cut.signal);
     } catch (error) {
       return { class: 'internal', detail: `no token could be signed: ${String(error)}` };
-    }
-  }
-
-  #learn(
-    { window, backOff, health }: Endpoint,
-    { name, push }: PushedSubscription,
-    outcome: PushOutcome,
-    round: number,
-    latencyMs: number,
-  ): void {
-    if (outcome.class === 'cut') return;
-    if (outcome.class === 'ack') {
-      window.succeeded(latencyMs);
-      backOff.succeeded();
-      health.succeeded(name, push.endpoint);
-    } else {
-      window.failed();
-      const rests = backOff.failed(round);
-      health.failed(name, push.endpoint, outcome, backOff.waitMs);
-      if (rests) this.#switch.resting();
     }
   }
 
@@ -286,14 +240,5 @@ export class PushOutbox {
   #letGo({ received }: Held): void {
     this.#messages--;
     this.#parts.turns.letGo(this.#share, received.bytes);
-  }
-
-  #newEndpoint(): Endpoint {
-    const { bounds, clock, logger } = this.#parts;
-    return {
-      window: new PushWindow(bounds),
-      backOff: new PushBackOff({ ...bounds, clock }),
-      health: new EndpointHealth(clock, logger),
-    };
   }
 }

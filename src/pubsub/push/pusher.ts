@@ -3,7 +3,7 @@ import type { Store, StoredSubscription } from '../../store/store.ts';
 import { everySubscription } from '../sweep-pages.ts';
 import type { PushHealth } from './endpoint-health.ts';
 import { PushLoop } from './push-loop.ts';
-import type { PushParts } from './push-outbox.ts';
+import type { PushParts } from './push-parts.ts';
 import { type PushedSubscription, pushedSubscription } from './pushed-subscription.ts';
 
 export interface PusherParts extends PushParts {

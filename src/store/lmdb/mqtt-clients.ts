@@ -11,13 +11,13 @@ import type {
   SubscriptionChanges,
   TakenWill,
 } from '../store.ts';
-import { staged, under } from './environment.ts';
 import type { GroupCommit } from './group-commit.ts';
-import type { MqttEnvironment, SessionRecord } from './mqtt-environment.ts';
+import type { SessionRecord } from './mqtt-environment.ts';
+import type { MqttSessions } from './mqtt-sessions.ts';
 import type { MqttWills } from './mqtt-wills.ts';
 
 export interface MqttClientsOptions {
-  readonly env: MqttEnvironment;
+  readonly sessions: MqttSessions;
   readonly commit: GroupCommit;
   readonly clock: () => number;
   readonly limits: MqttStateLimits;
@@ -37,40 +37,28 @@ interface Connected extends ConnectionRef {
  */
 export class MqttClients {
   readonly #options: MqttClientsOptions;
-  readonly #sessions = new Map<string, SessionRecord>(); // by client id
-  readonly #kept = new Set<string>(); // their session ids
+  readonly #sessions: MqttSessions;
   readonly #connected = new Map<string, Connected>();
   readonly #turns = new Map<string, Promise<unknown>>();
   #events!: MqttStateEvents;
+  #beginning = 0; // sessions that are on their way to the disk
   takeoverTimeouts = 0;
 
   constructor(options: MqttClientsOptions) {
     this.#options = options;
-    const { env, clock } = options;
-    for (const { key, value } of env.state.getRange(under<['session', string]>(['session']))) {
-      const record = value as SessionRecord;
-      this.#remember(key[1], { ...record, awayMs: record.awayMs || clock() });
-    }
+    this.#sessions = options.sessions;
   }
-
-  get sessions(): number {
-    return this.#sessions.size;
-  }
-
-  isKept = (sessionId: string): boolean => this.#kept.has(sessionId);
-
-  expiryOf = (clientId: string): number => this.#sessions.get(clientId)?.expirySeconds ?? 0;
 
   async open(events: MqttStateEvents): Promise<void> {
     this.#events = events;
     await this.endExpired();
-    for (const [clientId, record] of this.#sessions) events.onSession(keptSession(clientId, record));
+    for (const [clientId, record] of this.#sessions.all()) events.onSession(keptSession(clientId, record));
   }
 
   async connect(request: ConnectRequest): Promise<ConnectGrant> {
     return this.#inTurn(request.clientId, async () => {
       const known = this.#sessions.get(request.clientId);
-      const present = known !== undefined && !request.cleanStart && !this.#expired(known);
+      const present = known !== undefined && !request.cleanStart && !this.#sessions.hasExpired(known);
       if (!present && request.expirySeconds > 0) await this.#makeRoom(request.clientId);
       const earlier = this.#connected.get(request.clientId);
       const sessionId = present ? known.sessionId : request.newSessionId;
@@ -93,10 +81,10 @@ export class MqttClients {
       const left = record &&
         expirySeconds > 0 && { expirySeconds, sentUpTo: sentUpTo ?? null, awayMs: this.#options.clock() };
       const after = left ? { ...record, ...left } : undefined;
-      const stage = record && (() => this.#stage(clientId, after));
+      const stage = record && (() => this.#sessions.stage(clientId, after));
       const will = await this.#options.wills.leave(connection.connection, sendWill, expirySeconds, stage);
       this.#connected.delete(clientId);
-      if (after) this.#remember(clientId, after);
+      if (after) this.#sessions.set(clientId, after);
       else if (record) this.#forget(clientId, record);
       return will;
     });
@@ -110,24 +98,23 @@ export class MqttClients {
       const subscriptions = { ...record.subscriptions, ...added };
       for (const filter of removed) delete subscriptions[filter];
       const changed = { ...record, subscriptions };
-      await this.#options.commit.exec(() => this.#stage(connection.clientId, changed));
-      this.#remember(connection.clientId, changed);
+      await this.#options.commit.exec(() => this.#sessions.stage(connection.clientId, changed));
+      this.#sessions.set(connection.clientId, changed);
       this.#events.onSession(keptSession(connection.clientId, changed));
       return 'held';
     });
   }
 
   async endExpired(): Promise<void> {
-    const expired = [...this.#sessions].filter(([, record]) => this.#expired(record));
-    for (const [clientId] of expired) await this.#inTurn(clientId, () => this.#endExpired(clientId));
+    for (const clientId of this.#sessions.expired()) await this.#inTurn(clientId, () => this.#endExpired(clientId));
   }
 
   /** The process ends: what is known now need not be guessed by the next one. */
   async close(): Promise<void> {
     const awayMs = this.#options.clock();
     await this.#options.commit.exec(() => {
-      for (const [clientId, record] of this.#sessions) {
-        if (record.awayMs === 0) this.#stage(clientId, { ...record, awayMs });
+      for (const [clientId, record] of this.#sessions.all()) {
+        if (record.awayMs === 0) this.#sessions.stage(clientId, { ...record, awayMs });
       }
     });
   }
@@ -143,16 +130,20 @@ export class MqttClients {
     const ended = resumed ? undefined : this.#sessions.get(clientId);
     const fresh = { sessionId: newSessionId, subscriptions: {} };
     const record = kept ? { ...(resumed ?? fresh), connection, expirySeconds, awayMs: 0, sentUpTo: null } : undefined;
+    const more = record && !resumed && !ended ? 1 : 0;
+    this.#beginning += more;
     try {
-      const stage = record || ended ? () => this.#stage(clientId, record) : undefined;
+      const stage = record || ended ? () => this.#sessions.stage(clientId, record) : undefined;
       const will = await wills.begin(request, resumed !== undefined, stage);
       if (ended) this.#forget(clientId, ended);
-      if (record) this.#remember(clientId, record);
+      if (record) this.#sessions.set(clientId, record);
       if (record) this.#events.onSession(keptSession(clientId, record));
       return will;
     } catch (error) {
       this.#abandon(clientId);
       throw error;
+    } finally {
+      this.#beginning -= more;
     }
   }
 
@@ -160,8 +151,8 @@ export class MqttClients {
   #abandon(clientId: string): void {
     this.#connected.delete(clientId);
     const record = this.#sessions.get(clientId);
-    if (record) this.#remember(clientId, { ...record, awayMs: record.awayMs || this.#options.clock() });
-    this.#options.wills.orphan(clientId, this.expiryOf(clientId));
+    if (record) this.#sessions.set(clientId, { ...record, awayMs: record.awayMs || this.#options.clock() });
+    this.#options.wills.orphan(clientId, this.#sessions.expiryOf(clientId));
   }
 
   async #replace(earlier: Connected): Promise<void> {
@@ -176,23 +167,18 @@ export class MqttClients {
   /** @throws PubSubError RESOURCE_EXHAUSTED */
   async #makeRoom(clientId: string): Promise<void> {
     const { sessionsMax } = this.#options.limits;
-    if (this.#sessions.has(clientId) || this.#sessions.size < sessionsMax) return;
-    const others = [...this.#sessions].filter(([, record]) => this.#expired(record));
-    for (const [other] of others) await this.#inTurn(other, () => this.#endExpired(other));
-    if (this.#sessions.size < sessionsMax) return;
+    if (this.#sessions.get(clientId) || this.#sessions.size + this.#beginning < sessionsMax) return;
+    await this.endExpired();
+    if (this.#sessions.size + this.#beginning < sessionsMax) return;
     const text = `The server keeps ${sessionsMax} sessions and no more. Connect with a clean session, or end another.`;
     throw new PubSubError('RESOURCE_EXHAUSTED', text);
   }
 
   async #endExpired(clientId: string): Promise<void> {
     const record = this.#sessions.get(clientId);
-    if (!record || !this.#expired(record)) return;
-    await this.#options.commit.exec(() => this.#stage(clientId, undefined));
+    if (!record || !this.#sessions.hasExpired(record)) return;
+    await this.#options.commit.exec(() => this.#sessions.stage(clientId, undefined));
     this.#forget(clientId, record);
-  }
-
-  #expired({ awayMs, expirySeconds }: SessionRecord): boolean {
-    return awayMs > 0 && this.#options.clock() >= awayMs + expirySeconds * 1000;
   }
 
   #holds({ clientId, connection }: ConnectionRef): Connected | undefined {
@@ -200,20 +186,8 @@ export class MqttClients {
     return connected?.connection === connection ? connected : undefined;
   }
 
-  /** To be called while a transaction is assembled. */
-  #stage(clientId: string, record: SessionRecord | undefined): void {
-    const { state } = this.#options.env;
-    staged(record ? state.put(['session', clientId], record) : state.remove(['session', clientId]));
-  }
-
-  #remember(clientId: string, record: SessionRecord): void {
-    this.#sessions.set(clientId, record);
-    this.#kept.add(record.sessionId);
-  }
-
   #forget(clientId: string, { sessionId }: SessionRecord): void {
     this.#sessions.delete(clientId);
-    this.#kept.delete(sessionId);
     this.#events.onSessionEnded(sessionId);
     this.#options.onEnded(sessionId);
   }

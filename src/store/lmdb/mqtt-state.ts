@@ -20,6 +20,7 @@ import { MqttClients } from './mqtt-clients.ts';
 import { openMqttEnvironment } from './mqtt-environment.ts';
 import { MqttQueues } from './mqtt-queues.ts';
 import { MqttRetained } from './mqtt-retained.ts';
+import { MqttSessions } from './mqtt-sessions.ts';
 import { MqttWills } from './mqtt-wills.ts';
 
 export interface LmdbMqttStateOptions {
@@ -35,6 +36,7 @@ export interface LmdbMqttStateOptions {
 export class LmdbMqttState implements MqttState {
   readonly node = randomUUID();
   readonly #mustBeOpen: () => void;
+  readonly #sessions: MqttSessions;
   readonly #clients: MqttClients;
   readonly #queues: MqttQueues;
   readonly #wills: MqttWills;
@@ -50,8 +52,9 @@ export class LmdbMqttState implements MqttState {
     this.#retained = new MqttRetained(mqtt, commit, limits);
     this.#wills = new MqttWills(mqtt, commit, clock);
     const onEnded = (sessionId: string) => void this.#dropQueue(sessionId);
-    this.#clients = new MqttClients({ env: mqtt, commit, clock, limits, wills: this.#wills, onEnded });
-    this.#wills.open(this.#clients.expiryOf);
+    this.#sessions = new MqttSessions(mqtt, clock);
+    this.#clients = new MqttClients({ sessions: this.#sessions, commit, clock, limits, wills: this.#wills, onEnded });
+    this.#wills.open(this.#sessions.expiryOf);
   }
 
   async open(events: MqttStateEvents): Promise<void> {
@@ -59,7 +62,8 @@ export class LmdbMqttState implements MqttState {
     this.#events = events;
     await this.#clients.open(events);
     for (const [topic, message] of this.#retained.all()) events.onRetained(topic, message);
-    for (const sessionId of this.#queues.sessionIds()) if (!this.#clients.isKept(sessionId)) this.#ended.add(sessionId);
+    for (const sessionId of this.#queues.sessionIds())
+      if (!this.#sessions.isKept(sessionId)) this.#ended.add(sessionId);
     events.onCurrent();
   }
 
@@ -92,25 +96,25 @@ export class LmdbMqttState implements MqttState {
 
   async enqueue(entries: readonly QueueEntry[]): Promise<number> {
     this.#mustBeOpen();
-    const refused = await this.#queues.enqueue(entries, this.#clients.isKept);
+    const refused = await this.#queues.enqueue(entries, this.#sessions.isKept);
     for (const { sessionId } of entries) this.#events.onQueued(sessionId);
     return refused;
   }
 
   async queued(sessionId: string, after: number, messagesMax: number, bytesMax: number): Promise<QueuePage> {
     this.#mustBeOpen();
-    if (!this.#clients.isKept(sessionId)) return { messages: [], more: false };
+    if (!this.#sessions.isKept(sessionId)) return { messages: [], more: false };
     return this.#queues.read(sessionId, after, messagesMax, bytesMax);
   }
 
   async markReceived(sessionId: string, id: number): Promise<void> {
     this.#mustBeOpen();
-    if (this.#clients.isKept(sessionId)) await this.#queues.markReceived(sessionId, id);
+    if (this.#sessions.isKept(sessionId)) await this.#queues.markReceived(sessionId, id);
   }
 
   async settle(sessionId: string, ids: readonly number[]): Promise<void> {
     this.#mustBeOpen();
-    if (this.#clients.isKept(sessionId)) await this.#queues.settle(sessionId, ids);
+    if (this.#sessions.isKept(sessionId)) await this.#queues.settle(sessionId, ids);
   }
 
   async retain(topic: string, message: Uint8Array | undefined): Promise<boolean> {
@@ -123,7 +127,7 @@ export class LmdbMqttState implements MqttState {
 
   counters(): MqttStateCounters {
     return {
-      sessions: this.#clients.sessions,
+      sessions: this.#sessions.size,
       nodes: 0,
       queueRefused: this.#queues.refused,
       forwarded: 0,

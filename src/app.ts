@@ -16,6 +16,7 @@ import { defaultMqttLimits } from './mqtt/limits.ts';
 import { type MqttServer, openMqttServer } from './mqtt/mqtt-server.ts';
 import { type Declared, declareSubscription, declareTopic } from './pubsub/declare.ts';
 import { type OpenPubSub, openPubSub } from './pubsub/open-pubsub.ts';
+import type { PushOptions } from './pubsub/push/open-push.ts';
 import { openStore, type RedisOptions } from './store/open-store.ts';
 import type { Store } from './store/store.ts';
 import type { Logger } from './telemetry/logger.ts';
@@ -51,9 +52,7 @@ export async function startApp(
   const { logCacheBytesMax, retentionSweepMs, topicPartitions } = config;
   const limits = { logCacheBytesMax, retentionSweepMs, topicPartitions };
   const here = { url: urlOf('http', config.host, config.httpPort) };
-  // Whoever may ask for a push to this machine is on it already, as long as nobody else is let in.
-  const egress = { loopback: isLoopback(config.host), allow: [] };
-  const pubsub = openPubSub({ store, clock, logger, limits, push: { egress, issuer: () => here.url } });
+  const pubsub = openPubSub({ store, clock, logger, limits, push: pushOptions(config, () => here.url) });
   const close = async () => {
     await pubsub.close();
     storeWatch.close();
@@ -66,6 +65,16 @@ export async function startApp(
     await close();
     throw error;
   }
+}
+
+function pushOptions(config: Config, hereUrl: () => string): Partial<PushOptions> {
+  const { host, publicUrl, pushAllow, pushCaFile } = config;
+  return {
+    // Whoever may ask for a push to this machine is on it already, as long as nobody else is let in.
+    egress: { loopback: isLoopback(host), allow: pushAllow?.split(',') ?? [] },
+    issuer: () => publicUrl ?? hereUrl(),
+    ...(pushCaFile && { ca: readFileSync(pushCaFile, 'utf8') }), // the config has checked that it can be read
+  };
 }
 
 function redisOptions({ redisPrefix, redisWait, redisWaitAof, redisTimeoutMs }: Config): RedisOptions {

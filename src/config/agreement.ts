@@ -13,6 +13,7 @@ export function checkTogether(settings: Settings, where: Where): string[] {
     ...checkStore(settings, where),
     ...checkPorts(settings, where),
     ...checkTls(settings, where),
+    ...(settings.pushCaFile === undefined ? [] : unreadable(where('pushCaFile'), settings.pushCaFile)),
   ];
 }
 

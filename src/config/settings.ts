@@ -40,6 +40,12 @@ const prefix = textual(
   '1 to 64 letters, digits and : . _ - /', // no braces: they mark hash tags; nothing that a pattern could take for more
   (text) => /^[A-Za-z0-9:._/-]{1,64}$/.test(text),
 );
+const publicUrl = textual('<url>', 'http:// or https:// and a host, with a port if need be, and no path', isPublicUrl);
+const targets = textual(
+  '<list>',
+  'host names, addresses and subnets such as 10.1.0.0/16, separated by commas',
+  (text) => text.split(',').every((entry) => /^[A-Za-z0-9._:-]{1,253}(\/\d{1,3})?$/.test(entry)),
+);
 const logLevel = oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent');
 
 const KiB = 1024;
@@ -108,6 +114,13 @@ export const settings = {
   ),
   mqttSessionQueueBytesMax: setting(bufferBytes, 64 * MiB, 'what waits for offline MQTT sessions; more is dropped'),
   mqttRetainedBytesMax: setting(bufferBytes, 64 * MiB, 'retained MQTT messages; one more is not kept'),
+  publicUrl: optional(publicUrl, 'host and http-port', 'how others reach the HTTP port: the issuer of push tokens'),
+  pushAllow: optional(targets, 'none', 'push endpoints that may be private, and plain http'),
+  pushCaFile: optional(
+    path,
+    'none',
+    'certificates that push endpoints may be signed with, beside the public ones, PEM',
+  ),
   httpConnectionsMax: setting(wholeNumber(1, 1_000_000), 10_000, 'HTTP connections at a time; one more is closed'),
   pullWaitMs: setting(duration(100, 100 * secondMs), 90 * secondMs, 'how long a pull waits for the first message'),
   logCacheBytesMax: setting(
@@ -148,6 +161,10 @@ export function variableOf(key: string): string {
 
 export function isSettingKey(key: string): key is SettingKey {
   return Object.hasOwn(settings, key);
+}
+
+function isPublicUrl(text: string): boolean {
+  return /^https?:\/\/[A-Za-z0-9.[\]:-]+$/.test(text) && URL.canParse(text);
 }
 
 function isHost(text: string): boolean {

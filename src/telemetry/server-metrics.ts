@@ -182,6 +182,13 @@ const pubSubGauges = [
   'subscriptionHandles',
   'topicHandles',
   'logCacheBytes',
+  'pushSubscriptions',
+  'pushSubscriptionsResting',
+  'pushSubscriptionsRefused',
+  'pushRequestsOpen',
+  'pushMessagesHeld',
+  'pushBytesHeld',
+  'pushesWaiting',
 ];
 
 function ofPubSub(pubsub: () => PubSubReading): MetricDefinition[] {

@@ -122,6 +122,8 @@ describe('requests on a stream', () => {
     ['a wrong ack deadline', { streamAckDeadlineSeconds: 5 }, 'between 10 and 600'],
     ['a malformed ack id', { ackIds: ['wat'] }, 'not an ack id'],
     ['lists of different length', { modifyDeadlineAckIds: ['a', 'b'], modifyDeadlineSeconds: [10] }, 'one for each'],
+    ['too much at once', { ackIds: Array(50_000).fill('a'.repeat(30)) }, 'at most 1048576 are allowed on a stream'],
+    ['too long a deadline', { modifyDeadlineAckIds: ['a'], modifyDeadlineSeconds: [601] }, 'between 0s and 600s'],
     ['a negative deadline', { modifyDeadlineAckIds: ['a'], modifyDeadlineSeconds: [-1] }, 'between 0s and 600s'],
   ];
   for (const [what, request, says] of violations) {

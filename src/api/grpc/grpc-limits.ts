@@ -11,6 +11,8 @@ export interface GrpcLimits {
   /** A connection is pinged this often, and closed when no answer comes within the second. */
   readonly pingMs: number;
   readonly pingTimeoutMs: number;
+  /** One request on a stream: many thousand ack ids. Google's own limit is half of the default. */
+  readonly streamRequestBytesMax: number;
   /** Requests of one stream whose acks are not durable yet; then it is not read from. */
   readonly streamRequestsMax: number;
   /** How often a stream of protocol version 1 gets a sign of life. */
@@ -23,6 +25,7 @@ export const grpcLimitsDefault: GrpcLimits = {
   callsPerConnectionMax: 1000,
   pingMs: minuteMs,
   pingTimeoutMs: 20 * secondMs,
+  streamRequestBytesMax: 1024 * 1024,
   streamRequestsMax: 32,
   heartbeatMs: 10 * secondMs,
 };

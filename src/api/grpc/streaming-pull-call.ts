@@ -1,6 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { secondMs } from '../../domain/duration.ts';
+import { checkDuration, secondMs } from '../../domain/duration.ts';
 import { invalidArgument } from '../../domain/errors.ts';
+import { ackDeadlineMsMax } from '../../domain/subscription.ts';
 import type { Streams } from '../../pubsub/pubsub.ts';
 import { checkStreamAckDeadline, type StreamingPull } from '../../pubsub/streaming-pull.ts';
 import type { StreamOutlet, StreamResponse } from '../../pubsub/streaming-pull-outlet.ts';
@@ -89,7 +90,7 @@ class StreamingPullCall implements StreamOutlet {
     if (this.#over) return;
     if (++this.#working >= this.#deps.limits.streamRequestsMax) this.#call.pause();
     try {
-      const request = decode(requestType, bytes) as StreamingPullRequest;
+      const request = this.#decoded(bytes);
       if (!this.#stream) await this.#work(request, this.#begin(request));
       else if (isKeepAlive(this.#checkedLater(request, this.#stream))) await this.#hear(this.#stream);
       else await this.#work(request, this.#stream);
@@ -98,6 +99,14 @@ class StreamingPullCall implements StreamOutlet {
     }
     if (this.#working-- >= this.#deps.limits.streamRequestsMax) this.#call.resume();
     this.#endWhenDone();
+  }
+
+  #decoded(bytes: Buffer): StreamingPullRequest {
+    const { streamRequestBytesMax } = this.#deps.limits;
+    if (bytes.length <= streamRequestBytesMax) return decode(requestType, bytes) as StreamingPullRequest;
+    throw invalidArgument(
+      `The request has ${bytes.length} bytes; at most ${streamRequestBytesMax} are allowed on a stream: send fewer ack ids at once.`,
+    );
   }
 
   /** "This must be provided in the first request on the stream" */
@@ -165,7 +174,7 @@ function isKeepAlive({ ackIds, modifyDeadlineAckIds, modifyDeadlineSeconds }: St
   return ackIds.length + modifyDeadlineAckIds.length + modifyDeadlineSeconds.length === 0;
 }
 
-/** @throws INVALID_ARGUMENT lists of different lengths; a deadline below 0 (the core checks what is above) */
+/** @throws INVALID_ARGUMENT lists of different lengths, or a deadline that none may have */
 function deadlinesOf(ackIds: readonly string[], seconds: readonly number[]): Map<number, string[]> {
   if (ackIds.length !== seconds.length) {
     throw invalidArgument(
@@ -175,6 +184,7 @@ function deadlinesOf(ackIds: readonly string[], seconds: readonly number[]): Map
   const byDeadlineMs = new Map<number, string[]>();
   ackIds.forEach((ackId, i) => {
     const deadlineMs = seconds[i]! * secondMs;
+    checkDuration('modify_deadline_seconds', deadlineMs, 0, ackDeadlineMsMax); // so there are 601 groups at most
     const group = byDeadlineMs.get(deadlineMs);
     if (group) group.push(ackId);
     else byDeadlineMs.set(deadlineMs, [ackId]);

@@ -26,11 +26,6 @@ export interface MqttClientsOptions {
   readonly onEnded: (sessionId: string) => void;
 }
 
-interface Connected extends ConnectionRef {
-  readonly sessionId: string;
-  readonly kept: boolean;
-}
-
 /**
  * Who is connected, and the kept sessions. What happens to one client happens one after the other, and to memory only
  * when it is on disk. A client that was connected when the process died counts as having left when it is started again.
@@ -38,7 +33,7 @@ interface Connected extends ConnectionRef {
 export class MqttClients {
   readonly #options: MqttClientsOptions;
   readonly #sessions: MqttSessions;
-  readonly #connected = new Map<string, Connected>();
+  readonly #connected = new Map<string, ConnectionRef>();
   readonly #turns = new Map<string, Promise<unknown>>();
   #events!: MqttStateEvents;
   #beginning = 0; // sessions that are on their way to the disk
@@ -63,7 +58,7 @@ export class MqttClients {
       const earlier = this.#connected.get(request.clientId);
       const sessionId = present ? known.sessionId : request.newSessionId;
       const kept = present || request.expirySeconds > 0;
-      this.#connected.set(request.clientId, { ...request, sessionId, kept });
+      this.#connected.set(request.clientId, { clientId: request.clientId, connection: request.connection });
       if (earlier) await this.#replace(earlier);
       const earlierWill = await this.#begin(request, present ? known : undefined, kept);
       const { subscriptions = {}, connection, sentUpTo = 0 } = present ? known : {};
@@ -74,13 +69,11 @@ export class MqttClients {
   async disconnect(connection: ConnectionRef, { sendWill, expirySeconds, sentUpTo }: Departure) {
     if (!this.#holds(connection)) return undefined;
     return this.#inTurn(connection.clientId, async () => {
-      const connected = this.#holds(connection);
-      if (!connected) return undefined;
+      if (!this.#holds(connection)) return undefined;
       const { clientId } = connection;
       const record = this.#sessions.get(clientId);
-      const left = record &&
-        expirySeconds > 0 && { expirySeconds, sentUpTo: sentUpTo ?? null, awayMs: this.#options.clock() };
-      const after = left ? { ...record, ...left } : undefined;
+      const left = { expirySeconds, sentUpTo: sentUpTo ?? null, awayMs: this.#options.clock() };
+      const after = record && expirySeconds > 0 ? { ...record, ...left } : undefined;
       const stage = record && (() => this.#sessions.stage(clientId, after));
       const will = await this.#options.wills.leave(connection.connection, sendWill, expirySeconds, stage);
       this.#connected.delete(clientId);
@@ -155,7 +148,7 @@ export class MqttClients {
     this.#options.wills.orphan(clientId, this.#sessions.expiryOf(clientId));
   }
 
-  async #replace(earlier: Connected): Promise<void> {
+  async #replace(earlier: ConnectionRef): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<'late'>((resolve) => {
       timer = setTimeout(() => resolve('late'), this.#options.limits.takeoverMs);
@@ -181,9 +174,8 @@ export class MqttClients {
     this.#forget(clientId, record);
   }
 
-  #holds({ clientId, connection }: ConnectionRef): Connected | undefined {
-    const connected = this.#connected.get(clientId);
-    return connected?.connection === connection ? connected : undefined;
+  #holds({ clientId, connection }: ConnectionRef): boolean {
+    return this.#connected.get(clientId)?.connection === connection;
   }
 
   #forget(clientId: string, { sessionId }: SessionRecord): void {

@@ -15,6 +15,10 @@ export class Unsent extends Unavailable {
   }
 }
 
+class TooLate extends Error {
+  override readonly message = 'no answer in time';
+}
+
 /**
  * One connection to one server, made again for as long as the wire is not closed.
  *
@@ -27,6 +31,7 @@ export class Unsent extends Unavailable {
 export class Wire {
   readonly server: string;
   readonly #redis: Redis;
+  readonly #timeoutMs: number;
   readonly #up = new Set<() => void>();
   #isUp = false;
   #downSinceMs = performance.now();
@@ -40,9 +45,9 @@ export class Wire {
   /** @param server how messages call it: without a password */
   constructor(server: string, options: RedisOptions, { timeoutMs }: WireLimits) {
     this.server = server;
+    this.#timeoutMs = timeoutMs;
     this.#redis = new Redis({
       connectTimeout: timeoutMs,
-      commandTimeout: timeoutMs,
       keepAlive: 10_000,
       disableClientInfo: true,
       maxLoadingRetryTime: 200,
@@ -105,7 +110,7 @@ export class Wire {
     this.#cork();
     try {
       if (asking) this.#redis.call('ASKING').catch(() => undefined);
-      return await this.#redis.callBuffer(name, ...args);
+      return await this.#inTime(this.#redis.callBuffer(name, ...args));
     } catch (error) {
       throw this.#failure(error as Error);
     }
@@ -114,6 +119,17 @@ export class Wire {
   close(): void {
     this.#why = 'the store was closed';
     this.#redis.disconnect();
+  }
+
+  /**
+   * Rejects with TooLate when the time is over and the answer is not there. When this process was held up, its timers
+   * come due before it has read what has long arrived: so the socket gets its turn first.
+   */
+  #inTime<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => setImmediate(() => reject(new TooLate())), this.#timeoutMs);
+      answer.then(resolve, reject).finally(() => clearTimeout(late));
+    });
   }
 
   /** What is sent in one turn of the event loop leaves in one write. */
@@ -144,7 +160,7 @@ export class Wire {
   #failure(error: Error): Error {
     if (error instanceof ReplyError) return this.#refusal(error.message);
     if (error.message.startsWith("Stream isn't writeable")) return this.unsent;
-    const timedOut = error.message === 'Command timed out';
+    const timedOut = error instanceof TooLate;
     if (timedOut) this.#giveUp();
     const why = timedOut ? 'it took too long' : 'the connection was lost';
     const text = `The Redis server ${this.server} gave no answer (${why}); whether it did what was asked is not known, try again.`;

@@ -50,12 +50,46 @@ async function measured(target: Target, load: Load, own: Partial<GrpcLoadPlan>):
 
 async function runApart(load: Load, plan: GrpcLoadPlan): Promise<GrpcLoadResult> {
   const child = fork(join(import.meta.dirname, load), [JSON.stringify(plan)], { execArgv: ['--import', 'tsx'] });
-  const [result] = await once(child, 'message');
+  const ended = once(child, 'exit').then(([code]) => {
+    throw new Error(`${load} ended with ${code} before it had a result.`);
+  });
+  const [result] = await Promise.race([once(child, 'message'), ended]);
+  ended.catch(() => undefined); // now it may
   child.disconnect();
   return result as GrpcLoadResult;
 }
 
-const atThousand = { batch: 1, batchesPerSecond: 1000, messages: flags.quick ? 3000 : 10_000 };
+const atThousand = { window: 8, batch: 1, batchesPerSecond: 1000, messages: flags.quick ? 3000 : 10_000 };
+
+type Add = (name: string, result: Measured) => void;
+
+async function ofHeadwater(add: Add): Promise<void> {
+  const directory = makeTempDirectory();
+  const server = await startServer({ dataDir: directory.path, args: ['--log-level', 'warn'] });
+  try {
+    await measured(server, 'grpc-load.ts', { messages: warmUpMessages });
+    add('StreamingPull, acked by Acknowledge', await measured(server, 'grpc-load.ts', {}));
+    add('StreamingPull, acked on the stream', await measured(server, 'grpc-load.ts', { acks: 'stream' }));
+    add('4 requests under way for each publisher', await measured(server, 'grpc-load.ts', { window: 4 }));
+    add("the same work by Google's client", await measured(server, 'grpc-google-load.ts', { messages: messages / 5 }));
+    add('1,000 messages a second', await measured(server, 'grpc-load.ts', atThousand));
+  } finally {
+    await server.kill();
+    directory.remove();
+  }
+}
+
+async function ofEmulator(add: Add): Promise<void> {
+  const emulator = await startEmulator();
+  if (!emulator) return void process.stderr.write("Google's emulator is not on this machine\n");
+  try {
+    const some = { messages: messages / 10 };
+    add("Google's emulator: StreamingPull, in memory", await measured(emulator, 'grpc-load.ts', some));
+    add("Google's emulator: 1,000 messages a second", await measured(emulator, 'grpc-load.ts', atThousand));
+  } finally {
+    emulator.stop();
+  }
+}
 
 async function main(): Promise<void> {
   const raw = await rawLmdbPuts(messages, payloadBytes);
@@ -65,23 +99,8 @@ async function main(): Promise<void> {
     process.stderr.write(`${name} done\n`);
   };
   add('raw LMDB, 1,000 puts a transaction', raw);
-  const directory = makeTempDirectory();
-  const server = await startServer({ dataDir: directory.path, args: ['--log-level', 'warn'] });
-  await measured(server, 'grpc-load.ts', { messages: warmUpMessages });
-  add('StreamingPull, acked by Acknowledge', await measured(server, 'grpc-load.ts', {}));
-  add('StreamingPull, acked on the stream', await measured(server, 'grpc-load.ts', { acks: 'stream' }));
-  add('the same, 4 requests under way for each publisher', await measured(server, 'grpc-load.ts', { window: 4 }));
-  add("the same work by Google's client", await measured(server, 'grpc-google-load.ts', { messages: messages / 5 }));
-  add('1,000 messages a second', await measured(server, 'grpc-load.ts', atThousand));
-  await server.kill();
-  directory.remove();
-  const emulator = await startEmulator();
-  if (emulator) {
-    const some = { messages: messages / 10 };
-    add("Google's emulator: StreamingPull, in memory", await measured(emulator, 'grpc-load.ts', some));
-    add("Google's emulator: 1,000 messages a second", await measured(emulator, 'grpc-load.ts', atThousand));
-    emulator.stop();
-  } else process.stderr.write("Google's emulator is not on this machine\n");
+  await ofHeadwater(add);
+  await ofEmulator(add);
   process.stdout.write(`${tableOf(rows)}\n\n${JSON.stringify(methodOf(payloadBytes))}\n`);
 }
 

@@ -112,7 +112,7 @@ export const settings = {
     10_000,
     'MQTT sessions that outlive their connections; one more is refused',
   ),
-  mqttSessionQueueBytesMax: setting(bufferBytes, 64 * MiB, 'what waits for offline MQTT sessions; more is dropped'),
+  mqttSessionQueueBytesMax: setting(bufferBytes, 64 * MiB, 'what waits for one MQTT session; more is dropped'),
   mqttRetainedBytesMax: setting(bufferBytes, 64 * MiB, 'retained MQTT messages; one more is not kept'),
   publicUrl: optional(publicUrl, 'host and http-port', 'how others reach the HTTP port: the issuer of push tokens'),
   pushAllow: optional(targets, 'none', 'push endpoints that may be private, and plain http'),
@@ -121,7 +121,7 @@ export const settings = {
     'none',
     'certificates that push endpoints may be signed with, beside the public ones, PEM',
   ),
-  httpConnectionsMax: setting(wholeNumber(1, 1_000_000), 10_000, 'HTTP connections at a time; one more is closed'),
+  httpConnectionsMax: setting(wholeNumber(1, 1_000_000), 10_000, 'HTTP and gRPC connections at a time; one more is closed'),
   pullWaitMs: setting(duration(100, 100 * secondMs), 90 * secondMs, 'how long a pull waits for the first message'),
   logCacheBytesMax: setting(
     bytes(MiB, 16 * GiB),

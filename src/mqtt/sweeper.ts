@@ -53,7 +53,7 @@ export class Sweeper {
       await this.#takeWills();
       this.#failing = false;
     } catch (error) {
-      if (!this.#failing) logger.warn({ err: error }, 'mqtt sessions and wills cannot be looked after');
+      if (!this.#failing) logger.warn({ error: String(error) }, 'mqtt sessions and wills cannot be looked after');
       this.#failing = true;
     }
   }

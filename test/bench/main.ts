@@ -6,14 +6,20 @@ import { makeTempDirectory } from '../support/temp-directory.ts';
 import { startEmulator } from './emulator.ts';
 import { measureMemory } from './memory.ts';
 import { cpuSeconds } from './process-usage.ts';
+import { pushBacklog } from './push.ts';
 import { rawLmdbPuts } from './raw-lmdb.ts';
+import { redisIngest, redisWakes } from './redis-server.ts';
 import { type Measured, methodOf, type Row, rowOf, tableOf } from './report.ts';
 import { runLoad } from './run-load.ts';
 
 // npm run bench [-- --quick --json FILE]
 //
 // Ingest over MQTT at each QoS, pull and acknowledge over REST, and both at once, each on a server of its own with an
-// empty store; every figure beside raw LMDB in the same run, because machines are shared and single rates lie.
+// empty store; every figure beside raw LMDB in the same run, because machines are shared and single rates lie. Redis:
+// ingest, and waking a pull among 10 and among 5,000 that wait.
+//
+// Beside it, each with its own bars and peers: redis-delivery.ts (leases against consumer groups), workers.ts (two
+// processes against one), grpc.ts (StreamingPull against Google's emulator); run with npx tsx after a build.
 
 const { values: flags } = parseArgs({ options: { quick: { type: 'boolean' }, json: { type: 'string' } } });
 const payloadBytes = 128;
@@ -145,15 +151,22 @@ async function main(): Promise<void> {
   add('ingest QoS 0, 50 connections', await ingest(0));
   add('ingest QoS 1, 50 × window 20', await ingest(1));
   add('ingest QoS 2, 50 × window 20', await ingest(2));
+  add('ingest QoS 1 on Redis, appendfsync always, server and Redis', await redisIngest(messages, payloadBytes));
   add('pull and ack over REST, 1,000 at a time', await pullAndAck());
   const emulator = await emulatorPullAndAck();
   if (emulator) add("Google's emulator: the same pulls, in memory", emulator);
   else process.stderr.write("Google's emulator is not on this machine\n");
   add('pipeline: QoS 1 in, pull and ack out', await pipeline());
+  add(
+    'push to an endpoint that takes everything',
+    await onServer((_server, rest, begin) => pushBacklog(rest, emulatorMessages, begin)),
+  );
   const memory = await measureMemory(flags.quick ? 100_000 : 1_000_000, flags.quick ? 10_000 : 100_000);
+  const wakes = [await redisWakes(10, flags.quick ? 500 : 2000), await redisWakes(5000, flags.quick ? 500 : 2000)];
   const method = methodOf(payloadBytes);
-  process.stdout.write(`${tableOf(rows)}\n\n${JSON.stringify(memory)}\n${JSON.stringify(method)}\n`);
-  if (flags.json) writeFileSync(flags.json, `${JSON.stringify({ method, rows, memory }, null, 2)}\n`);
+  const told = [tableOf(rows), '', ...[memory, ...wakes, method].map((line) => JSON.stringify(line))];
+  process.stdout.write(`${told.join('\n')}\n`);
+  if (flags.json) writeFileSync(flags.json, `${JSON.stringify({ method, rows, memory, wakes }, null, 2)}\n`);
 }
 
 await main();

@@ -25,8 +25,9 @@ export interface PubSubBounds {
   readonly leaseTurnsMax: number;
   /** Pulls that may wait on one subscription; past it RESOURCE_EXHAUSTED. */
   readonly waitingPullsMax: number;
-  /** A waiting pull looks this often even when nothing woke it. */
-  readonly waitingPullMs: number;
+  /** A waiting pull looks again after this time even when nothing woke it, then after twice as long, up to the most. */
+  readonly waitingPullMsMin: number;
+  readonly waitingPullMsMax: number;
   /** How coarsely the use of a subscription is noted, for its expiration. */
   readonly touchMs: number;
   /** Dead letters that one step of the sweep forwards. */
@@ -60,7 +61,8 @@ export const defaultBounds: PubSubBounds = {
   scanBytesMax: 4 * 1024 * 1024,
   leaseTurnsMax: 4,
   waitingPullsMax: 1000,
-  waitingPullMs: secondMs,
+  waitingPullMsMin: secondMs,
+  waitingPullMsMax: 8 * secondMs,
   touchMs: 60 * minuteMs,
   deadLettersMax: 100,
   deadLetterSweepMs: secondMs,

@@ -21,7 +21,8 @@ export interface WaitingPullsOptions {
   /** 0 to 1, as `Math.random` */
   readonly random: () => number;
   readonly waitingPullsMax: number;
-  readonly waitingPullMs: number;
+  readonly waitingPullMsMin: number;
+  readonly waitingPullMsMax: number;
 }
 
 interface WaitingPull {
@@ -39,7 +40,11 @@ const restMs = 20;
  *     idle ──pull──► looking: leases for the first in line ──messages──► answers it, and looks for the next
  *                       │ nothing there
  *                       ▼
- *                    waiting ──append │ next message due │ nack, seek │ about a second──► looking
+ *                    waiting ──append │ next message due │ nack, seek │ a second or more──► looking
+ *
+ * Appends, nacks and seeks wake it, on whatever node they happen, and a look tells when the next message is due. The look
+ * without a reason is for word that got lost: it comes after a second, and with every one that found nothing twice as
+ * late, up to a bound, because thousands of pulls may wait for nothing.
  *
  * Only one look is under way at a time; what wakes it meanwhile makes it look once more. Appends are watched only
  * while somebody waits. An error of the lease (deleted, detached, store down) is the answer to everybody in line.
@@ -49,6 +54,8 @@ export class WaitingPulls {
   readonly #line = new Set<WaitingPull>();
   #looking: Promise<void> | undefined;
   #again = false;
+  /** Looks in a row that nothing but time caused. */
+  #idleLooks = 0;
   #unwatch: (() => void) | undefined;
   #cancelTimer: (() => void) | undefined;
 
@@ -78,6 +85,11 @@ export class WaitingPulls {
 
   /** Something may be there now. */
   wake(): void {
+    this.#idleLooks = 0;
+    this.#lookNow();
+  }
+
+  #lookNow(): void {
     if (this.#line.size === 0) return;
     this.#again = true;
     this.#looking ??= this.#look();
@@ -124,10 +136,11 @@ export class WaitingPulls {
   }
 
   #lookAgainAt(nextDueMs: number | undefined): void {
-    const { clock, schedule, random, waitingPullMs } = this.#options;
-    const latestMs = waitingPullMs * (0.75 + random() / 4); // pulls that came together must not keep looking together
+    const { clock, schedule, random, waitingPullMsMin, waitingPullMsMax } = this.#options;
+    const idleMs = Math.min(waitingPullMsMin * 2 ** this.#idleLooks++, waitingPullMsMax);
+    const latestMs = idleMs * (0.75 + random() / 4); // pulls that came together must not keep looking together
     const dueInMs = nextDueMs === undefined ? latestMs : nextDueMs - clock();
-    this.#cancelTimer = schedule(Math.min(Math.max(dueInMs, restMs), latestMs), () => this.wake());
+    this.#cancelTimer = schedule(Math.min(Math.max(dueInMs, restMs), latestMs), () => this.#lookNow());
   }
 
   #stopWatching(): void {

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RedisServer } from '../support/redis-server.ts';
 import { RestClient } from '../support/rest-client.ts';
 import { type RunningServer, startServer } from '../support/start-server.ts';
@@ -63,6 +64,7 @@ export function redisWakes(topics: number, publishes: number): Promise<Wakes> {
     });
     const pulls = Array.from({ length: topics }, (_, index) => rest.pull(`sub-${index}`, 1));
     await rested();
+    const idleShare = await idleCpuShare(usage);
     const wake = async (publish: number) => {
       const index = (publish * 7919) % topics;
       const sentMs = performance.now();
@@ -73,7 +75,7 @@ export function redisWakes(topics: number, publishes: number): Promise<Wakes> {
     };
     const latenciesMs: number[] = [];
     for (let publish = 0; publish < publishes; publish++) latenciesMs.push(await wake(publish));
-    const redisMicrosecondsPerWake = await redisCostPerWake(usage, topics, publishes, wake);
+    const redisMicrosecondsPerWake = await redisCostPerWake(usage, idleShare, topics, publishes, wake);
     for (const pull of pulls) pull.catch(() => {}); // the server is killed under them
     latenciesMs.sort((a, b) => a - b);
     const at = (q: number) => latenciesMs[Math.floor(q * (latenciesMs.length - 1))]!;
@@ -84,6 +86,7 @@ export function redisWakes(topics: number, publishes: number): Promise<Wakes> {
 /** Redis CPU of publish, wake, lease and the next pull's look, without what the waiting pulls cost by themselves. */
 async function redisCostPerWake(
   usage: RedisUsage,
+  idleShare: number,
   topics: number,
   publishes: number,
   wake: (publish: number) => Promise<number>,
@@ -96,20 +99,21 @@ async function redisCostPerWake(
     await Promise.all(Array.from({ length: width }, (_, i) => wake(round * width + i)));
   }
   const seconds = (await usage.cpuSeconds()) - startSeconds;
-  const idleSeconds = await idleCpu(usage, performance.now() - startMs);
+  const idleSeconds = (idleShare * (performance.now() - startMs)) / 1000;
   return Math.round(((seconds - idleSeconds) / (rounds * Math.min(topics, 8))) * 1e6);
 }
 
-/** What the waiting pulls cost by themselves in as long a time: each looks about once a second. */
-async function idleCpu(usage: RedisUsage, ms: number): Promise<number> {
+/** CPU seconds a second that waiting pulls cost by themselves: each looks now and then without a reason. */
+async function idleCpuShare(usage: RedisUsage): Promise<number> {
+  const windowMs = 8000; // as long as the longest pause between two such looks
   const before = await usage.cpuSeconds();
-  await new Promise((resolve) => setTimeout(resolve, ms));
-  return (await usage.cpuSeconds()) - before;
+  await sleep(windowMs);
+  return (((await usage.cpuSeconds()) - before) * 1000) / windowMs;
 }
 
-/** Time for the pulls to arrive and to find nothing. */
+/** Time for the pulls to arrive, to find nothing, and to look as seldom as they ever do. */
 function rested(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 3000));
+  return sleep(15_000);
 }
 
 async function inParallel(count: number, job: (index: number) => Promise<void>): Promise<void> {

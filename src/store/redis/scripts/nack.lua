@@ -31,10 +31,10 @@ if state.l == 1 then
 end
 local woke = false
 
+-- Whoever waits on another node has to know of it even when it is not due yet: what it knew to be next is later.
 local function dueMsAfter(attempt)
-  local dueMs = now + (counted and backoffMs(retryMin, retryMax, attempt) or 0)
-  if dueMs <= now then woke = true end
-  return dueMs
+  woke = true
+  return now + (counted and backoffMs(retryMin, retryMax, attempt) or 0)
 end
 
 local function nackOne(block, index)

@@ -99,7 +99,7 @@ export const settings = {
   mqttOutboundBytesMax: setting(
     bytes(64 * KiB, GiB),
     8 * MiB,
-    'what waits for one MQTT client to read; then QoS 0 is dropped, else it is disconnected',
+    'what waits for one MQTT client to read; then QoS 0 is dropped; more stays in the queue of a session that is kept, else it is disconnected',
   ),
   mqttQos0BytesMax: setting(bufferBytes, 64 * MiB, 'QoS 0 messages on their way to the store; more are dropped'),
   mqttStoreDeadlineMs: setting(
@@ -121,7 +121,11 @@ export const settings = {
     'none',
     'certificates that push endpoints may be signed with, beside the public ones, PEM',
   ),
-  httpConnectionsMax: setting(wholeNumber(1, 1_000_000), 10_000, 'HTTP and gRPC connections at a time; one more is closed'),
+  httpConnectionsMax: setting(
+    wholeNumber(1, 1_000_000),
+    10_000,
+    'HTTP and gRPC connections at a time; one more is closed',
+  ),
   pullWaitMs: setting(duration(100, 100 * secondMs), 90 * secondMs, 'how long a pull waits for the first message'),
   logCacheBytesMax: setting(
     bytes(MiB, 16 * GiB),

@@ -6,6 +6,9 @@ interface Leaving {
   readonly departure: Departure;
 }
 
+/** Departures told at a time after an outage; one by one, thousands would take longer than a node may be silent. */
+const tellingMax = 32;
+
 /**
  * Tells the state of connections that are over, and publishes their wills. What cannot be told at once is told again by
  * every sweep: to the state such a client is still connected, which matters until it connects again.
@@ -40,6 +43,12 @@ export class Departures {
   }
 
   async tellAgain(): Promise<void> {
-    for (const { connection, departure } of [...this.#untold.values()]) await this.tell(connection, departure);
+    const untold = [...this.#untold.values()];
+    const next = async () => {
+      for (let leaving = untold.pop(); leaving; leaving = untold.pop()) {
+        await this.tell(leaving.connection, leaving.departure);
+      }
+    };
+    await Promise.all(Array.from({ length: tellingMax }, next));
   }
 }

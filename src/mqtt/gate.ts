@@ -12,6 +12,8 @@ import { Outbox } from './outbox.ts';
 import { Refusal, reasonCodes } from './refusal.ts';
 import { connackRefusal, disconnect } from './replies.ts';
 
+const storeIsAway: ReadonlySet<CloseReason> = new Set(['store_unavailable', 'store_deadline']);
+
 /**
  * One network connection, from the accepted socket to its end.
  *
@@ -84,7 +86,9 @@ export class Gate implements ClientHost {
     if (this.closed) return;
     const { clientId, remoteAddress } = this;
     const told = { clientId, remoteAddress, reason: closeReason, detail: message };
-    if (closeReason !== 'shutdown') this.#node.logger.info(told, 'mqtt connection ended by the server');
+    // While the store is away the log says so once; a line for every device that tries again would drown it.
+    const level = storeIsAway.has(closeReason) ? 'debug' : 'info';
+    if (closeReason !== 'shutdown') this.#node.logger[level](told, 'mqtt connection ended by the server');
     const last =
       this.#client && this.#phase === 'open'
         ? disconnect(this.#version, code, message, this.#client.fit)
@@ -99,7 +103,7 @@ export class Gate implements ClientHost {
     }
     const { clientId } = this;
     const stored = error instanceof PubSubError; // the session could not be written
-    if (!this.closed) this.#node.logger.error({ err: error, clientId }, 'mqtt connection failed');
+    if (!this.closed && !stored) this.#node.logger.error({ err: error, clientId }, 'mqtt connection failed');
     const message = 'The server could not go on with this connection. Connect again.';
     const reason = stored ? 'store_unavailable' : 'internal_error';
     this.refuse(new Refusal(reasonCodes.serverUnavailable, message, reason));

@@ -48,9 +48,9 @@ export class Sweeper {
   async #sweep(): Promise<void> {
     const { departures, wills, logger } = this.#options;
     try {
-      await departures.tellAgain();
+      await this.#takeWills(); // first: it says that this node lives
       wills.publishAgain();
-      await this.#takeWills();
+      await departures.tellAgain();
       this.#failing = false;
     } catch (error) {
       if (!this.#failing) logger.warn({ error: String(error) }, 'mqtt sessions and wills cannot be looked after');

@@ -14,7 +14,8 @@ export class GroupExposition implements Exposition {
 
   constructor(own: Registry) {
     this.#own = own;
-    process.on('message', (order: Order) => void this.#onOrder(order));
+    // A scrape that cannot be answered is the supervisor's to time out; it must not end the worker.
+    process.on('message', (order: Order) => void this.#onOrder(order).catch(() => undefined));
   }
 
   get contentType(): string {

@@ -9,6 +9,8 @@ export interface Batch {
   readonly count: number;
   readonly publishMs: number; // Unix epoch, never decreasing within a partition
   readonly bytes: Uint8Array;
+  /** Which history of its log it was read from (`LeaseGrant.generation`); absent where a log has only one. */
+  readonly generation?: string;
 }
 
 const lengthBytes = 4;

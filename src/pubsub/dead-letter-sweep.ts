@@ -142,7 +142,8 @@ export class DeadLetterSweep {
       const { deadLetter } = definition.subscription;
       if (!deadLetter || this.#closed) return;
       const attemptMin = deadLetter.deliveryAttemptsMax + 1;
-      const { deliveries, nextDueMs } = await partition.leaseSpent(definition, wants, attemptMin);
+      const { deliveries, nextDueMs, more } = await partition.leaseSpent(definition, wants, attemptMin);
+      if (more) continue;
       if (deliveries.length === 0) {
         if (nextDueMs !== undefined && nextDueMs > clock()) this.#lookAt(handle.name, nextDueMs);
         return;

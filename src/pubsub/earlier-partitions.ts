@@ -7,7 +7,7 @@ interface Entry {
   readonly notedMs: number;
 }
 
-/** Longer than any dedupe key lives: clocks of nodes differ, and the sweep that lets keys go comes round now and then. */
+/** Longer than any dedupe key lives: the sweep that lets keys go comes round now and then. */
 const keptMs = dedupeKeyMsMax + dayMs;
 
 /**
@@ -19,17 +19,17 @@ const keptMs = dedupeKeyMsMax + dayMs;
  */
 export class EarlierPartitions {
   readonly #table: Table<Entry>;
-  readonly #clock: () => number;
+  readonly #store: Store;
 
-  constructor(store: Store, clock: () => number) {
+  constructor(store: Store) {
     this.#table = store.table('earlier-partitions');
-    this.#clock = clock;
+    this.#store = store;
   }
 
   /** The latest first. */
   async of(topicId: string, partitions: number): Promise<readonly number[]> {
     if (partitions === 1) return []; // it cannot have had fewer
-    const nowMs = this.#clock();
+    const nowMs = await this.#store.nowMs();
     const fresh = (await this.#entries(topicId)).filter(({ notedMs }) => nowMs - notedMs < keptMs);
     return fresh
       .map((entry) => entry.partitions)
@@ -39,7 +39,7 @@ export class EarlierPartitions {
 
   /** To be called before the topic grows. Durable on return. */
   async note(topicId: string, before: number, after: number): Promise<void> {
-    const notedMs = this.#clock();
+    const notedMs = await this.#store.nowMs();
     for (const { partitions, ...entry } of await this.#entries(topicId)) {
       if (notedMs - entry.notedMs >= keptMs) await this.#table.delete(keyOf(topicId, partitions));
     }

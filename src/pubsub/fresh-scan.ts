@@ -3,7 +3,7 @@ import type { FreshRange, LogRef } from '../store/store.ts';
 import type { PubSubBounds } from './bounds.ts';
 import type { Definition } from './definition.ts';
 import type { LogBatch } from './log-batch.ts';
-import type { LogReader } from './log-reader.ts';
+import type { LogPosition, LogReader } from './log-reader.ts';
 
 /** How much a lease may hand out. */
 export interface LeaseRoom {
@@ -22,23 +22,25 @@ export interface FreshScan {
 
 /**
  * Looks at the messages from the cursor on, without changing anything: which ones the filter rejects, which lane each
- * belongs to, and how many fit the room.
+ * belongs to, and how many fit the room. Ends where the log turns out to be of another generation: the lease tells which.
  */
 export async function scanFresh(
   reader: LogReader,
   log: LogRef,
-  from: number,
+  from: LogPosition,
   definition: Definition,
   room: LeaseRoom,
   bounds: PubSubBounds,
 ): Promise<FreshScan> {
   const look = new FreshLook(from, definition, room, bounds);
   const batches: LogBatch[] = [];
-  for (let offset = from; !look.full; ) {
-    const batch = reader.cached(log, offset) ?? (await reader.fetch(log, offset));
-    if (!batch) break;
+  const { generation } = from;
+  for (let { offset } = from; !look.full; ) {
+    const at = { offset, generation };
+    const batch = reader.cached(log, at) ?? (await reader.fetch(log, at));
+    if (!batch || batch.generation !== generation) break;
     if (!batch.holds(offset)) {
-      if (offset === from) return { fresh: undefined, batches, keptFrom: batch.firstOffset };
+      if (offset === from.offset) return { fresh: undefined, batches, keptFrom: batch.firstOffset };
       break;
     }
     batches.push(batch);
@@ -51,6 +53,7 @@ export async function scanFresh(
 /** Walks over records in the order of the log until the room or a bound is used up. */
 class FreshLook {
   readonly #from: number;
+  readonly #generation: string | undefined;
   readonly #definition: Definition;
   readonly #room: LeaseRoom;
   readonly #scanBytesMax: number;
@@ -63,8 +66,9 @@ class FreshLook {
   #acceptedBytes = 0;
   full = false;
 
-  constructor(from: number, definition: Definition, room: LeaseRoom, bounds: PubSubBounds) {
-    this.#from = from;
+  constructor({ offset, generation }: LogPosition, definition: Definition, room: LeaseRoom, bounds: PubSubBounds) {
+    this.#from = offset;
+    this.#generation = generation;
     this.#definition = definition;
     this.#room = room;
     this.#scanBytesMax = bounds.scanBytesMax;
@@ -96,6 +100,7 @@ class FreshLook {
     return {
       from: this.#from,
       count: this.#count,
+      ...(this.#generation && { generation: this.#generation }),
       ...(this.#skip && { skip: this.#skip.subarray(0, this.#count) }),
       ...(this.#lanes && { lanes: this.#lanes.subarray(0, this.#count) }),
     };

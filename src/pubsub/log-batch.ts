@@ -8,14 +8,16 @@ export class LogBatch {
   /** First offset after the batch. */
   readonly endOffset: number;
   readonly publishMs: number;
+  readonly generation: string | undefined;
   readonly #bytes: Buffer;
   /** Where each record starts, and one more for the end: found on first use. */
   #starts: Uint32Array | undefined;
 
-  constructor({ firstOffset, count, publishMs, bytes }: Batch) {
+  constructor({ firstOffset, count, publishMs, bytes, generation }: Batch) {
     this.firstOffset = firstOffset;
     this.endOffset = firstOffset + count;
     this.publishMs = publishMs;
+    this.generation = generation;
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 

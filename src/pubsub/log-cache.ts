@@ -16,8 +16,9 @@ const segmentPart = 1 / 16;
 const batchPart = 1 / 2;
 
 /**
- * Batches of all logs, the most recently used ones, up to a number of bytes. Batches never change and offsets are never
- * used twice, so nothing here can be out of date; a batch that was trimmed meanwhile is merely not asked for any more.
+ * Batches of all logs, the most recently used ones, up to a number of bytes. Keys name a generation of a log: in one,
+ * batches never change and no offset is used twice, so nothing here can be out of date. What was trimmed meanwhile, or is
+ * of a generation that has passed, is merely not asked for any more.
  */
 export class LogCache {
   readonly #bytesMax: number;

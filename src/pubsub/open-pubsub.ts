@@ -19,7 +19,7 @@ import { Turn } from './turn.ts';
 
 export interface PubSubOptions {
   readonly store: Store;
-  /** Unix epoch ms; the same one that the store was opened with. */
+  /** Unix epoch ms, for what only this node does; what is kept in the store is in the store's time. */
   readonly clock: () => number;
   readonly logger: Logger;
   /** Those that are not named here are as in `defaultBounds`. */
@@ -48,7 +48,7 @@ export function openPubSub(options: PubSubOptions): OpenPubSub {
   const bounds: PubSubBounds = { ...defaultBounds, ...limits };
   const seekOrTrim = new Turn();
   const changes = new Turn();
-  const earlierPartitions = new EarlierPartitions(store, clock);
+  const earlierPartitions = new EarlierPartitions(store);
   const topicHandles = new TopicHandles({ store, earlierPartitions, schedule, logger, bounds });
   const publisher = new Publisher(store, topicHandles);
   const deadLetters = new DeadLetters({ store, publisher, clock, logger, bounds });
@@ -57,14 +57,14 @@ export function openPubSub(options: PubSubOptions): OpenPubSub {
   const wake = (subscription: string) => subscriber.wake(subscription);
   const push = openPush({ store, subscriber, clock, schedule, logger }, options.push);
   const { checkEndpoint } = push;
-  const subscriptions = new SubscriptionAdmin({ store, clock, changes, seekOrTrim, wake, checkEndpoint });
+  const subscriptions = new SubscriptionAdmin({ store, changes, seekOrTrim, wake, checkEndpoint });
   const streamBounds = { ...defaultStreamingPullBounds, ...streamLimits };
   const parts = { store, subscriber, subscriptions, clock, schedule, random: Math.random };
   const streams = new StreamingPulls({ ...parts, bounds: streamBounds });
   return {
     topics: new TopicAdmin({ store, changes, earlierPartitions, partitionsDefault: bounds.topicPartitions }),
     subscriptions,
-    snapshots: new SnapshotAdmin(store, clock, changes),
+    snapshots: new SnapshotAdmin(store, changes),
     publisher,
     subscriber: streams.subscriber,
     streams,

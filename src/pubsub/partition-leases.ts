@@ -1,3 +1,4 @@
+import { PubSubError } from '../domain/errors.ts';
 import type {
   FreshRange,
   LeaseGrant,
@@ -11,7 +12,7 @@ import type { PubSubBounds } from './bounds.ts';
 import type { Definition } from './definition.ts';
 import { type LeaseRoom, scanFresh } from './fresh-scan.ts';
 import { type LogBatch, lastStarting } from './log-batch.ts';
-import type { LogReader } from './log-reader.ts';
+import type { LogPosition, LogReader } from './log-reader.ts';
 import { Turn } from './turn.ts';
 
 /** One message that was just leased. */
@@ -59,7 +60,7 @@ export class PartitionLeases {
   readonly #log: LogRef;
   readonly #at: SubscriptionPartition;
   readonly #turn = new Turn();
-  #cursor: number | undefined;
+  #cursor: LogPosition | undefined;
 
   constructor(parts: Parts, at: SubscriptionPartition, log: LogRef) {
     this.#parts = parts;
@@ -75,7 +76,8 @@ export class PartitionLeases {
   leaseSpent(definition: Definition, wants: LeaseWants, attemptMin: number): Promise<Leased> {
     return this.#turn.run(async () => {
       const grant = await this.#ask({ ...requestFor(definition, wants, undefined), attemptMin });
-      return this.#leased(grant, [], wants);
+      const leased = await this.#leased(grant, [], wants);
+      return { ...leased, more: leased.more || (leased.deliveries.length === 0 && grant.more === true) };
     });
   }
 
@@ -91,7 +93,8 @@ export class PartitionLeases {
       const { fresh, batches } = await this.#scan(definition, wants);
       const grant = await this.#ask(requestFor(definition, wants, fresh));
       if (grant.blocks.length > 0) return this.#leased(grant, batches, wants);
-      if (grant.cursor === before || grant.cursor >= grant.head) {
+      const unmoved = grant.cursor === before?.offset && grant.generation === before.generation;
+      if (!grant.more && (unmoved || grant.cursor >= grant.head)) {
         return { deliveries: [], nextDueMs: grant.nextDueMs, more: false };
       }
     }
@@ -110,7 +113,7 @@ export class PartitionLeases {
 
   async #ask(request: LeaseRequest): Promise<LeaseGrant> {
     const grant = await this.#parts.store.lease(this.#at, request);
-    this.#cursor = grant.cursor;
+    this.#cursor = { offset: grant.cursor, generation: grant.generation };
     return grant;
   }
 
@@ -131,12 +134,12 @@ export class PartitionLeases {
     const found: Delivery[] = [];
     const gone: LeaseRef[] = [];
     const { partition } = this.#at;
-    const { epoch } = grant;
+    const { epoch, generation } = grant;
     let batch: LogBatch | undefined;
     for (const { block, offsets, attempts, deadlineMs } of grant.blocks) {
       for (let index = 0; index < offsets.length; index++) {
         const offset = offsets[index]!;
-        if (!batch?.holds(offset)) batch = await this.#batchOf(offset, scanned);
+        if (!batch?.holds(offset)) batch = await this.#batchOf({ offset, generation }, scanned);
         if (!batch) gone.push({ epoch, block, index, offset });
         else {
           const { publishMs } = batch;
@@ -158,11 +161,16 @@ export class PartitionLeases {
     return { found, gone };
   }
 
-  async #batchOf(offset: number, scanned: readonly LogBatch[]): Promise<LogBatch | undefined> {
+  /** @throws UNAVAILABLE what is read is of another history than what was leased. */
+  async #batchOf(at: LogPosition, scanned: readonly LogBatch[]): Promise<LogBatch | undefined> {
+    const { offset, generation } = at;
     const scannedBatch = lastStarting(scanned, offset);
-    if (scannedBatch?.holds(offset)) return scannedBatch;
+    if (scannedBatch?.holds(offset) && scannedBatch.generation === generation) return scannedBatch;
     const { reader } = this.#parts;
-    const batch = reader.cached(this.#log, offset) ?? (await reader.fetch(this.#log, offset));
+    const batch = reader.cached(this.#log, at) ?? (await reader.fetch(this.#log, at));
+    if (batch && batch.generation !== generation) {
+      throw new PubSubError('UNAVAILABLE', 'The store has just failed over to another server; try again.');
+    }
     return batch?.holds(offset) ? batch : undefined;
   }
 }
@@ -173,6 +181,7 @@ function requestFor({ subscription }: Definition, wants: LeaseWants, fresh: Fres
     ackDeadlineMs: wants.ackDeadlineMs,
     retry: subscription.retry,
     keepAttempts: subscription.deadLetter !== undefined,
+    durable: subscription.enableExactlyOnceDelivery,
     ...(fresh && { fresh }),
   };
 }

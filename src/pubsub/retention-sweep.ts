@@ -1,4 +1,5 @@
 import { setImmediate as nextLoopTurn } from 'node:timers/promises';
+import { PubSubError } from '../domain/errors.ts';
 import { dedupeKeyMsMax, hasExpired, retentionMsOf, type SubscriptionNeed, trimOffset } from '../domain/retention.ts';
 import type { Topic } from '../domain/topic.ts';
 import type { LogRef, Store, Watermarks } from '../store/store.ts';
@@ -10,6 +11,7 @@ import type { Turn } from './turn.ts';
 
 interface Parts {
   readonly store: Store;
+  /** Of this node; only for how often it does what is done now and then. */
   readonly clock: () => number;
   readonly schedule: Schedule;
   readonly logger: Logger;
@@ -26,8 +28,11 @@ interface Parts {
  *     3  per log: batches that nobody may ask for any more (`trimOffset`)
  *     4  now and then: dedupe keys that no client can still repeat
  *
- * A subscription or snapshot that is made during a sweep starts at or after what the sweep saw as needed, so a trim
- * never takes anything from it; only a seek moves back, and it takes turns with the trim.
+ * Ages are measured in the store's time: a node whose own clock is ahead would let go of everybody's backlog.
+ *
+ * A subscription that is made during a sweep is owed what is published after that: nothing before the head that the sweep
+ * saw first. A snapshot that is made during a sweep needs nothing that its subscription had acked when the sweep looked.
+ * Only a seek moves back: those of this node take turns with the trim, and of those of other nodes the store takes care.
  */
 export class RetentionSweep {
   readonly #parts: Parts;
@@ -81,9 +86,10 @@ export class RetentionSweep {
   }
 
   async #sweep(): Promise<void> {
-    await this.#attempt('expire subscriptions', () => this.#expireSubscriptions());
-    await this.#attempt('delete expired snapshots', () => this.#expireSnapshots());
-    await this.#attempt('trim logs', () => this.#sweepLogs());
+    const { store } = this.#parts;
+    await this.#attempt('expire subscriptions', async () => this.#expireSubscriptions(await store.nowMs()));
+    await this.#attempt('delete expired snapshots', async () => this.#expireSnapshots(await store.nowMs()));
+    await this.#attempt('trim logs', async () => this.#sweepLogs(await store.nowMs()));
   }
 
   /** What fails now is done by the next sweep. */
@@ -97,10 +103,10 @@ export class RetentionSweep {
     }
   }
 
-  async #expireSubscriptions(): Promise<void> {
-    const { store, clock, logger, bounds } = this.#parts;
+  async #expireSubscriptions(nowMs: number): Promise<void> {
+    const { store, logger, bounds } = this.#parts;
     for await (const { subscription, activeMs } of everySubscription(store, bounds.sweepPageSize)) {
-      if (!hasExpired(subscription, activeMs + bounds.touchMs, clock())) continue; // use is noted that coarsely
+      if (!hasExpired(subscription, activeMs + bounds.touchMs, nowMs)) continue; // use is noted that coarsely
       await store.deleteSubscription(subscription.name);
       this.#expiredSubscriptions++;
       logger.info(
@@ -110,24 +116,24 @@ export class RetentionSweep {
     }
   }
 
-  async #expireSnapshots(): Promise<void> {
-    const { store, clock, bounds } = this.#parts;
+  async #expireSnapshots(nowMs: number): Promise<void> {
+    const { store, bounds } = this.#parts;
     for await (const { snapshot } of everySnapshot(store, bounds.sweepPageSize)) {
-      if (snapshot.expireMs > clock()) continue;
+      if (snapshot.expireMs > nowMs) continue;
       await store.deleteSnapshot(snapshot.name);
       this.#expiredSnapshots++;
     }
   }
 
-  async #sweepLogs(): Promise<void> {
+  async #sweepLogs(nowMs: number): Promise<void> {
     const { store, clock, bounds, seekOrTrim } = this.#parts;
     const dedupeDue = clock() - this.#dedupeSweptMs >= bounds.dedupeSweepMs;
     const topics = await this.#topicsById();
     for (const log of await store.listLogs()) {
       await nextLoopTurn(); // thousands of logs with nothing to do must not hold up everybody else
       const name = `trim the log ${log.topicId}/${log.partition}`;
-      await this.#attempt(name, () => seekOrTrim.run(() => this.#sweepLog(log, topics.get(log.topicId))));
-      if (dedupeDue) await this.#attempt(name, () => store.forgetBefore(log, clock() - dedupeKeyMsMax));
+      await this.#attempt(name, () => seekOrTrim.run(() => this.#sweepLog(log, topics.get(log.topicId), nowMs)));
+      if (dedupeDue) await this.#attempt(name, () => store.forgetBefore(log, nowMs - dedupeKeyMsMax));
     }
     if (dedupeDue) this.#dedupeSweptMs = clock();
   }
@@ -140,20 +146,31 @@ export class RetentionSweep {
   }
 
   /** @param topic undefined when it was deleted and only the log is left */
-  async #sweepLog(log: LogRef, topic: Topic | undefined): Promise<void> {
-    const { store, clock } = this.#parts;
-    const watermarks = await store.watermarks(log);
+  async #sweepLog(log: LogRef, topic: Topic | undefined, nowMs: number): Promise<void> {
+    const { store } = this.#parts;
+    const watermarks = await this.#watermarks(log, topic);
+    if (!watermarks) return;
     const needs: SubscriptionNeed[] = [];
     for (const { name, firstUnacked } of watermarks.subscriptions) {
-      const need = await this.#need(log, name, firstUnacked, topic);
+      const need = await this.#need(log, name, firstUnacked, topic, nowMs);
       if (!need) continue;
       needs.push(need);
       await this.#passOver(log, name, need, watermarks.head);
     }
     const retentionMs = topic?.messageRetentionMs;
-    const topicFirst = retentionMs === undefined ? undefined : await store.offsetAt(log, clock() - retentionMs);
+    const topicFirst = retentionMs === undefined ? undefined : await store.offsetAt(log, nowMs - retentionMs);
     const snapshots = watermarks.snapshots.map((snapshot) => snapshot.firstUnacked);
     await this.#trim(log, watermarks, trimOffset(watermarks.head, topicFirst, needs, snapshots), topic === undefined);
+  }
+
+  /** @returns undefined when the log of a deleted topic has gone: it was empty, and another may not be yet */
+  async #watermarks(log: LogRef, topic: Topic | undefined): Promise<Watermarks | undefined> {
+    try {
+      return await this.#parts.store.watermarks(log);
+    } catch (error) {
+      if (topic === undefined && error instanceof PubSubError && error.code === 'NOT_FOUND') return undefined;
+      throw error;
+    }
   }
 
   /** @returns undefined when the subscription was deleted meanwhile */
@@ -162,12 +179,13 @@ export class RetentionSweep {
     name: string,
     firstUnacked: number,
     topic: Topic | undefined,
+    nowMs: number,
   ): Promise<SubscriptionNeed | undefined> {
-    const { store, clock } = this.#parts;
+    const { store } = this.#parts;
     const stored = await store.subscription(name); // read after the watermarks: it is the one that they speak of, or newer
     if (!stored) return undefined;
     const { retainAckedMessages, detached } = stored.subscription;
-    const firstRetained = await store.offsetAt(log, clock() - retentionMsOf(stored.subscription, topic));
+    const firstRetained = await store.offsetAt(log, nowMs - retentionMsOf(stored.subscription, topic));
     return { firstUnacked, firstRetained, retainAckedMessages, detached };
   }
 

@@ -10,13 +10,11 @@ import type { Turn } from './turn.ts';
 /** Snapshots by name: the rules of `domain/snapshot.ts` in front of the store. */
 export class SnapshotAdmin implements Snapshots {
   readonly #store: Store;
-  readonly #clock: () => number;
   readonly #changes: Turn;
 
   /** @param changes a change reads, checks and writes; two of them must not mix, of whatever kind. */
-  constructor(store: Store, clock: () => number, changes: Turn) {
+  constructor(store: Store, changes: Turn) {
     this.#store = store;
-    this.#clock = clock;
     this.#changes = changes;
   }
 
@@ -28,7 +26,7 @@ export class SnapshotAdmin implements Snapshots {
     if (!stored) throw noSubscription(subscription);
     if (stored.subscription.detached) throw isDetached(subscription);
     const { oldestUnackedMs } = await this.#store.stats(subscription);
-    const expireMs = snapshotExpireMs(this.#clock(), oldestUnackedMs);
+    const expireMs = snapshotExpireMs(await this.#store.nowMs(), oldestUnackedMs);
     const snapshot = { name, topic: stored.subscription.topic, labels, expireMs };
     return (await this.#store.createSnapshot(snapshot, subscription)).snapshot;
   }
@@ -48,7 +46,8 @@ export class SnapshotAdmin implements Snapshots {
 
   async update(snapshot: Snapshot, paths: readonly string[]): Promise<Snapshot> {
     return this.#changes.run(async () => {
-      const updated = updatedSnapshot(await this.get(snapshot.name), snapshot, paths, this.#clock());
+      const current = await this.get(snapshot.name);
+      const updated = updatedSnapshot(current, snapshot, paths, await this.#store.nowMs());
       await this.#store.updateSnapshot(updated);
       return updated;
     });

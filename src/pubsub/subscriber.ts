@@ -161,9 +161,10 @@ export class Subscriber implements Subscribe {
     const handle = await this.#handles.get(name);
     const { store, clock, bounds, logger } = this.#options;
     const nowMs = clock();
-    if (nowMs - handle.touchedMs < bounds.touchMs) return handle;
+    if (Math.abs(nowMs - handle.touchedMs) < bounds.touchMs) return handle; // it may have been another node, by its clock
     handle.touchedMs = nowMs;
-    store.touchSubscription(name, nowMs).catch((error: unknown) => {
+    const noted = store.nowMs().then((activeMs) => store.touchSubscription(name, activeMs));
+    noted.catch((error: unknown) => {
       logger.warn({ subscription: name, error: String(error) }, 'that a subscription is in use could not be noted');
     });
     return handle;

@@ -11,7 +11,6 @@ import type { Turn } from './turn.ts';
 
 export interface SubscriptionAdminOptions {
   readonly store: Store;
-  readonly clock: () => number;
   /** A change reads, checks and writes; two of them must not mix, of whatever kind. */
   readonly changes: Turn;
   /** Taken by whoever moves a subscription back, and by the trim that must not cut what was moved back to. */
@@ -27,15 +26,13 @@ const noStats: SubscriptionStats = { backlog: 0, outstanding: 0, oldestUnackedMs
 /** Subscriptions by name: the rules of `domain/subscription.ts` in front of the store. */
 export class SubscriptionAdmin implements Subscriptions {
   readonly #store: Store;
-  readonly #clock: () => number;
   readonly #changes: Turn;
   readonly #seekOrTrim: Turn;
   readonly #wake: (subscription: string) => void;
   readonly #checkEndpoint: (endpoint: string) => void;
 
-  constructor({ store, clock, changes, seekOrTrim, wake, checkEndpoint }: SubscriptionAdminOptions) {
+  constructor({ store, changes, seekOrTrim, wake, checkEndpoint }: SubscriptionAdminOptions) {
     this.#store = store;
-    this.#clock = clock;
     this.#changes = changes;
     this.#seekOrTrim = seekOrTrim;
     this.#wake = wake;
@@ -120,7 +117,7 @@ export class SubscriptionAdmin implements Subscriptions {
   async #seekTime({ subscription, topicId, partitions }: StoredSubscription, timeMs: number): Promise<void> {
     if (!Number.isFinite(timeMs)) throw invalidArgument('The time to seek to is not a time.');
     const topic = await this.#store.topic(subscription.topic);
-    const retainedMs = this.#clock() - retentionMsOf(subscription, topic?.topic);
+    const retainedMs = (await this.#store.nowMs()) - retentionMsOf(subscription, topic?.topic);
     for (let partition = 0; partition < partitions; partition++) {
       const offset = await this.#store.offsetAt({ topicId, partition }, Math.max(timeMs, retainedMs));
       await this.#store.seek({ subscription: subscription.name, partition }, offset);

@@ -5,7 +5,7 @@ import type { Store } from './store.ts';
 export interface StoreOptions {
   /** `lmdb:PATH`, or one that `redis/redis-url.ts` reads */
   readonly url: string;
-  /** Wall clock, Unix epoch ms; tests pass a virtual one. */
+  /** Unix epoch ms, the time of an embedded store; tests pass a virtual one. Redis has its own. */
   readonly clock: () => number;
   readonly redis?: RedisOptions;
 }
@@ -31,7 +31,7 @@ export async function openStore({ url, clock, redis = {} }: StoreOptions): Promi
   if (url.startsWith('lmdb:')) return openLmdbStore(url.slice('lmdb:'.length), clock);
   if (/^rediss?(-[a-z]+)?:/.test(url)) {
     const { prefix = 'headwater:', ...link } = redis;
-    return openRedisStore({ url, prefix, clock, link });
+    return openRedisStore({ url, prefix, link });
   }
   throw new Error(`The store ${url.split(':')[0]}: is not known; choose lmdb:PATH or redis://host:port.`);
 }

@@ -86,7 +86,10 @@ export interface Store {
   read(log: LogRef, fromOffset: number, bytesMax: number): Promise<readonly Batch[]>;
   /** First offset published at or after `timeMs`; the head when there is none. */
   offsetAt(log: LogRef, timeMs: number): Promise<number>;
-  /** Removes batches that lie wholly before `beforeOffset`; the caller answers for I3. */
+  /**
+   * Removes batches that lie wholly before `beforeOffset`; the caller answers for I3. A store that several nodes use
+   * keeps what somebody needs by now, whatever the caller saw.
+   */
   trim(log: LogRef, beforeOffset: number): Promise<void>;
   watermarks(log: LogRef): Promise<Watermarks>;
   /** Calls back after every append to the log, on whatever node; spurious calls are allowed. Returns the way to stop. */
@@ -132,6 +135,11 @@ export interface Store {
    * word from other nodes was lost for a while, so any of them may have changed.
    */
   onCatalogChange(changed: (name: string | undefined) => void): () => void;
+  /**
+   * The time that publish times, `activeMs` and due times are in. Whoever compares with them asks for it: a node's own
+   * clock may be wrong, and would let go of what others still need.
+   */
+  nowMs(): Promise<number>;
   /** Makes one real durable write. Never throws: a failure is an answer. */
   health(): Promise<StoreHealth>;
   counters(): StoreCounters;
@@ -198,13 +206,17 @@ export interface LeaseRequest {
   readonly fresh?: FreshRange;
   /** Attempt counts survive a crash; wanted where a dead-letter policy counts them. */
   readonly keepAttempts: boolean;
+  /** Exactly-once: what survives an acknowledgement survives this lease too. Else a failover may forget it. */
+  readonly durable?: boolean;
 }
 
 /**
  * `count` consecutive offsets from `from` on, which the caller has evaluated. Nothing fresh is handed out when the
- * cursor has moved since: the grant tells where it is now.
+ * cursor has moved since, or when the log is of another generation: the grant tells what they are now.
  */
 export interface FreshRange {
+  /** Of the batches that were evaluated, as they came from `read`; absent: unchecked. */
+  readonly generation?: string;
   readonly from: number;
   readonly count: number;
   /** 1 = the filter rejects it: it counts as acked and is never handed out. */
@@ -215,12 +227,20 @@ export interface FreshRange {
 
 export interface LeaseGrant {
   readonly epoch: number;
+  /**
+   * The history that the log has now; absent where it has only one. A failover of the store may forget the end of a log
+   * and use its offsets again: for messages whose append was never confirmed, but that somebody may have read. Then
+   * another generation begins, and what was read of an earlier one says nothing about the offsets of this grant.
+   */
+  readonly generation?: string;
   /** First offset never handed out. */
   readonly cursor: number;
   /** The offset that the next append gets. */
   readonly head: number;
   /** When the next message becomes due again; undefined when none is waiting for that. May be in the past. */
   readonly nextDueMs: number | undefined;
+  /** The store looks at so much at a time, and it has not looked at everything that is due: ask again. */
+  readonly more?: boolean;
   readonly blocks: readonly LeasedBlock[];
 }
 
@@ -311,4 +331,12 @@ export interface StoreCounters {
   /** Leases refused because `outstandingMax` or `parkedMax` was reached. */
   readonly leaseLimits: number;
   readonly bytesOnDisk: number;
+  /** Connections to the store's servers that were lost; of a store in this process this and the next three are 0. */
+  readonly linkLosses: number;
+  /** Commands that they did not answer in time. */
+  readonly linkTimeouts: number;
+  /** Calls that one server of a cluster sent on to another. */
+  readonly linkRedirections: number;
+  /** Calls that wait for a server to come back. */
+  readonly linkWaiting: number;
 }

@@ -20,6 +20,10 @@ interface StoreReading {
   readonly commitMs: number;
   readonly leaseLimits: number;
   readonly bytesOnDisk: number;
+  readonly linkLosses: number;
+  readonly linkTimeouts: number;
+  readonly linkRedirections: number;
+  readonly linkWaiting: number;
 }
 
 type PubSubReading = Readonly<Record<string, number>>;
@@ -99,6 +103,10 @@ export function serverMetrics({ store, storeState, pubsub, uplink, http, mqtt }:
     counter('store_lease_limits_total', 'Leases cut because too much is held or parked.', ofStore('leaseLimits')),
     gauge('store_queued', 'Writers that wait for the next transaction.', ofStore('queued')),
     gauge('store_bytes', 'Size of the store on disk.', ofStore('bytesOnDisk')),
+    counter('store_link_losses_total', 'Connections to the store that were lost.', ofStore('linkLosses')),
+    counter('store_link_timeouts_total', 'Commands not answered in time by the store.', ofStore('linkTimeouts')),
+    counter('store_link_redirections_total', 'Calls sent on by a server of a cluster.', ofStore('linkRedirections')),
+    gauge('store_link_waiting', 'Calls that wait for a server of the store to come back.', ofStore('linkWaiting')),
     gauge('store_writable', 'Whether the store took the last write that tried it.', () =>
       Number(storeState().writable),
     ),

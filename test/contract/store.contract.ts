@@ -142,6 +142,7 @@ export function storeContract(adapter: string, open: OpenStoreUnderTest): void {
       it('trims whole batches only, and keeps the head when nothing is left', async () => {
         await append('a', 'b');
         await append('c', 'd');
+        await store.skipTo(sub, 5); // else a store may keep what is owed
         await store.trim(log, 4);
         expect(await store.watermarks(log)).toMatchObject({ first: 3, head: 5 });
         expect(await texts(store, log, 1)).toEqual(['c', 'd']);
@@ -702,6 +703,7 @@ export function storeContract(adapter: string, open: OpenStoreUnderTest): void {
 
       it('a read meets no half-done trim', async () => {
         for (let i = 0; i < 50; i++) await append(`m${i}`);
+        await store.skipTo(sub, 51);
         let trimming = true;
         const trims = (async () => {
           for (let offset = 2; offset <= 50; offset++) await store.trim(log, offset);

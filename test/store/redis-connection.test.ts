@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Connection, type LinkOptions, openLink } from '../../src/store/redis/connection.ts';
 import { parseRedisUrl } from '../../src/store/redis/redis-url.ts';
@@ -17,7 +18,7 @@ afterEach(async () => {
 
 /** A script of its own, so that no server has it yet. */
 const echo = () => ({ ...loadScript('time'), name: 'echo', keyCount: 1 });
-const script = (lua: string) => ({ ...echo(), lua, sha: `${Math.random()}`.padEnd(40, 'a').slice(0, 40) });
+const script = (lua: string) => ({ ...echo(), lua, sha: createHash('sha1').update(lua).digest('hex') });
 
 describe('redis url', () => {
   it('redis url - is taken apart, and shown without its password', () => {

@@ -149,6 +149,66 @@ describe('deliveries in Redis', () => {
     expect(offsetsOf(await delivery.lease(request(1500)))).toHaveLength(1000);
   });
 
+  it('a sweep walks over a bounded number of expired ordered messages a call, and says that there are more (I8)', async () => {
+    await appendUpTo(3001);
+    for (let block = 0; block < 3; block++) await lease(1000, (offset) => offset);
+    clock.advance(10_000);
+    const blocksLeft: number[] = [];
+    for (let more = true; more; ) {
+      more = (await delivery.lease(request(10, { attemptMin: 3 }))).more ?? false;
+      blocksLeft.push(await link.redis.hlen(stateKeys(keys, log, 's').b));
+    }
+    expect(blocksLeft.every((left, at) => left >= (blocksLeft[at - 1] ?? 3) - 1)).toBe(true);
+    expect(blocksLeft.at(-1)).toBe(0);
+    expect(await delivery.stats()).toMatchObject({ backlog: 3000, outstanding: 0 });
+  });
+
+  it('what settles thousands of single messages goes in bounded calls, with the outcomes in order (I8)', async () => {
+    await appendUpTo(3001);
+    const refs = refsOf(await lease(3000));
+    const { calls, link: counting } = countingCalls(link);
+    const even = refs.filter(({ index }) => index % 2 === 0);
+    const stale = even.map((ref, at) => (at % 2 === 0 ? ref : { ...ref, epoch: ref.epoch + 1 }));
+    expect(await deliveryWith({}, counting).ack(stale, lax)).toEqual(
+      stale.map((_, at) => (at % 2 === 0 ? 'ok' : 'stale')),
+    );
+    expect(calls).toHaveLength(6);
+    expect(await delivery.stats()).toMatchObject({ backlog: 2250 });
+    expect(await deliveryWith({}, counting).ack([], lax)).toEqual([]);
+  });
+
+  it('a block that is settled whole is one reference, however many are settled with it', async () => {
+    await appendUpTo(9001);
+    const refs: LeaseRef[] = [];
+    for (let block = 0; block < 9; block++) refs.push(...refsOf(await lease(1000)));
+    const { calls, link: counting } = countingCalls(link);
+    expect(await deliveryWith({}, counting).ack(refs, lax)).toEqual(new Array(9000).fill('ok'));
+    expect(calls).toHaveLength(2);
+    expect(await keysInUse()).toEqual([]);
+  });
+
+  it('skipping ahead looks at a bounded number of messages a call (I8)', async () => {
+    await appendUpTo(20_001);
+    for (let block = 0; block < 20; block++) await lease(1000);
+    const { calls, link: counting } = countingCalls(link);
+    await deliveryWith({}, counting).skipTo(20_001);
+    expect(calls.length).toBeGreaterThanOrEqual(4);
+    expect(await keysInUse()).toEqual([]);
+  });
+
+  it('attempts are counted up to 65535, and stay there', async () => {
+    await appendUpTo(5);
+    const { b } = stateKeys(keys, log, 's');
+    const often = await lease(2);
+    const [id] = await link.redis.hkeys(b);
+    const packed = (await link.redis.hgetBuffer(b, id!))!;
+    packed.writeUInt16BE(65_535, 11);
+    await link.redis.hset(b, id!, packed);
+    const once = await lease(2);
+    await delivery.nack([refsOf(often)[0]!, refsOf(once)[0]!], counted);
+    expect((await delivery.lease(request(9))).blocks).toMatchObject([{ offsets: [1, 3], attempts: [65_535, 2] }]);
+  });
+
   it('skipping ahead drops what is out, back and parked before the offset, and frees what waited behind it', async () => {
     await appendUpTo(301);
     const even = (offset: number) => (offset % 2 === 0 ? 8 : 7);
@@ -251,6 +311,16 @@ describe('deliveries in Redis', () => {
     expect(offsetsOf(await delivery.lease(request(9)))).toEqual([far, far + 3, far + 5]);
   });
 });
+
+/** Every script that is run is noted. */
+function countingCalls(link: BareLink): { calls: string[]; link: BareLink } {
+  const calls: string[] = [];
+  const run: BareLink['run'] = (script, ...rest) => {
+    calls.push(script.name);
+    return link.run(script, ...rest);
+  };
+  return { calls, link: { ...link, run } };
+}
 
 /** Several callers drain one subscription at once and look for what must not happen. */
 class Race {

@@ -18,7 +18,6 @@ export function storeAt(url: string, { prefix = freshPrefix(), link, limits }: S
   return openRedisStore({
     url,
     prefix,
-    clock: Date.now,
     link: { timeoutMs: 1000, ...link },
     limits: { commitDeadlineMs: 3000, ...limits },
   });

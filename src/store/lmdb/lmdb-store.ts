@@ -213,6 +213,10 @@ class LmdbStore extends LmdbAdmin implements Store {
     return new LmdbMqttState({ env, commit, clock, limits, mustBeOpen: () => this.mustBeOpen() });
   }
 
+  async nowMs(): Promise<number> {
+    return this.clock();
+  }
+
   async health(): Promise<StoreHealth> {
     const level = 'fsynced';
     const durability = 'fsynced: an acknowledged message is on disk and survives a power cut';
@@ -243,6 +247,7 @@ class LmdbStore extends LmdbAdmin implements Store {
       commitMs: this.commit.totalMs,
       leaseLimits: sum(this.partitions.openDeliveries().map(({ limitHits }) => limitHits)),
       bytesOnDisk: statSync(join(this.#directory, 'headwater.mdb')).size,
+      ...{ linkLosses: 0, linkTimeouts: 0, linkRedirections: 0, linkWaiting: 0 },
     };
   }
 

@@ -82,6 +82,11 @@ export class Catalog {
     return found.flatMap((topicId, at) => (at % 2 === 0 ? { topicId, partitions: Number(found[at + 1]) } : []));
   }
 
+  /** Of one that has logs, deleted or not; 0: it has none. */
+  async partitionsOf(topicId: string): Promise<number> {
+    return Number(await this.#link.command('HGET', this.#keys.logs, topicId));
+  }
+
   async isOrphan(topicId: string): Promise<boolean> {
     return (await this.#link.command('SISMEMBER', this.#keys.orphans, topicId)) === 1;
   }

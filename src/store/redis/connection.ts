@@ -3,7 +3,6 @@ import { backOffMs } from './back-off.ts';
 import { Cluster } from './cluster.ts';
 import { type Argument, type Channels, type Link, type RunOptions, Unavailable } from './link.ts';
 import { type Address, parseRedisUrl, type RedisUrl } from './redis-url.ts';
-import { Refusal } from './reply-error.ts';
 import { Router } from './router.ts';
 import type { Script } from './script.ts';
 import { Server, type Waiting } from './server.ts';
@@ -40,9 +39,13 @@ export interface Connection extends Link, Channels {
   readonly shown: string;
   readonly waiting: Waiting;
   linkCounters(): LinkCounters;
+  /** Numbers whose keys lie on different servers: together on all that have slots, if few tries find them. */
+  oneForEachServer(keyOf: (number: number) => string): number[];
   close(): Promise<void>;
 }
 
+/** Numbers tried to find a key on each server; one with a thousandth of the slots is found almost surely. */
+const numbersTriedMax = 10_000;
 /** How long the first connection may take. */
 const openMs = 5000;
 
@@ -106,14 +109,7 @@ class RedisLink implements Connection {
   ): Promise<unknown> {
     if (keys.length !== script.keyCount) throw new TypeError(`${script.name}.lua takes ${script.keyCount} keys`);
     const to = { slot: slotOf(keys[0]!), durable: options?.durable ?? false };
-    const rest = [keys.length, ...keys, ...args];
-    try {
-      return await this.#router.send({ ...to, name: 'EVALSHA', args: [script.sha, ...rest] });
-    } catch (error) {
-      if (!(error instanceof Refusal) || error.word !== 'NOSCRIPT') throw error;
-      // A server that is new, or was started again.
-      return this.#router.send({ ...to, name: 'EVAL', args: [script.lua, ...rest] });
-    }
+    return this.#router.send({ ...to, name: 'EVALSHA', args: [script.sha, keys.length, ...keys, ...args], script });
   }
 
   command(name: string, ...args: Argument[]): Promise<unknown> {
@@ -156,6 +152,15 @@ class RedisLink implements Connection {
       redirections: this.#router.redirections,
       waiting: this.#router.waiting,
     };
+  }
+
+  oneForEachServer(keyOf: (number: number) => string): number[] {
+    const found = new Map<Server | undefined, number>(); // undefined: nobody has the slot, so nothing can be written there
+    for (let number = 0; number < numbersTriedMax && found.size < Math.max(1, this.#servers.all().length); number++) {
+      const server = this.#servers.of(slotOf(keyOf(number)));
+      if (!found.has(server)) found.set(server, number);
+    }
+    return [...found.values()];
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,7 @@ import type { Keys } from './keys.ts';
 import { type GrantReply, readGrant } from './lease-grant.ts';
 import type { Argument, Link } from './link.ts';
 import { loadScript, type Script } from './script.ts';
-import { packSettlement } from './settle-request.ts';
+import { settlements } from './settle-request.ts';
 import { restoredRanges } from './subscription-state-acked.ts';
 import { type StateKeys, stateKeys } from './subscription-state-keys.ts';
 
@@ -26,8 +26,9 @@ export interface DeliveryStats {
   readonly head: number;
 }
 
-/** Blocks and lanes that one call of `skip` looks at, so that no other client of Redis waits long. */
+/** What one call of `skip` looks at, so that no other client of Redis waits long: blocks and lanes, and messages in them. */
 const skipLooksMax = 1000;
+const skipMessagesMax = 5000;
 
 const scripts = {
   lease: loadScript('lease'),
@@ -76,7 +77,8 @@ export class Delivery {
   /** @throws NOT_FOUND; so does every other method. */
   async lease(request: LeaseRequest): Promise<LeaseGrant> {
     const { m, s, b, z, o, k, q, p, a } = this.#keys;
-    const reply = await this.#run(scripts.lease, [m, s, b, z, o, k, q, p, a], this.#leaseArguments(request));
+    const keys = [m, s, b, z, o, k, q, p, a];
+    const reply = await this.#run(scripts.lease, keys, this.#leaseArguments(request), request.durable);
     const { grant, limited } = readGrant(reply as GrantReply);
     if (limited) this.limitHits++;
     return grant;
@@ -88,9 +90,10 @@ export class Delivery {
     return this.#settle(scripts.ack, [s, b, z, o, k, q, p], refs, options, [], true);
   }
 
+  /** Durable where the lease was: a failover must not end it early. */
   modifyDeadline(refs: readonly LeaseRef[], ackDeadlineMs: number, options: SettleOptions): Promise<Outcome[]> {
     const { s, b, z, o } = this.#keys;
-    return this.#settle(scripts.modify, [s, b, z, o], refs, options, [ackDeadlineMs], false);
+    return this.#settle(scripts.modify, [s, b, z, o], refs, options, [ackDeadlineMs], options.strict);
   }
 
   nack(refs: readonly LeaseRef[], options: NackOptions): Promise<Outcome[]> {
@@ -101,24 +104,24 @@ export class Delivery {
 
   /** Everything before `offset` acked, everything from it on not; every lease ends. Durable on return. */
   async seek(offset: number): Promise<void> {
-    const { s, b, z, o, k, q, p, a } = this.#keys;
-    await this.#run(scripts.seek, [s, b, z, o, k, q, p, a], [offset, this.#wake], true);
+    const { s, b, z, o, k, q, p, a, m } = this.#keys;
+    await this.#run(scripts.seek, [s, b, z, o, k, q, p, a, m], [offset, this.#wake], true);
   }
 
   /** Acks everything before `offset`. Durable on return. */
   async skipTo(offset: number): Promise<void> {
     const { s, b, z, o, k, q, p, a } = this.#keys;
     for (let more: unknown = 1; more === 1; ) {
-      const args = [this.#link.now(), offset, skipLooksMax, this.#wake];
+      const args = [this.#link.now(), offset, skipLooksMax, skipMessagesMax, this.#wake];
       more = await this.#run(scripts.skip, [s, b, z, o, k, q, p, a], args, true);
     }
   }
 
   /** Takes over the acked state that a snapshot kept; every lease ends. Durable on return. @throws NOT_FOUND */
   async restore(snapshot: StateKeys): Promise<void> {
-    const { s, b, z, o, k, q, p, a } = this.#keys;
+    const { s, b, z, o, k, q, p, a, m } = this.#keys;
     const ranges = await restoredRanges(this.#link, snapshot, this.#keys);
-    const keys = [s, b, z, o, k, q, p, a, snapshot.s, ranges.key];
+    const keys = [s, b, z, o, k, q, p, a, m, snapshot.s, ranges.key];
     const done = await this.#run(scripts.restore, keys, [ranges.offsets, this.#wake], true);
     if (done === 0) throw new PubSubError('NOT_FOUND', 'The snapshot was deleted.');
   }
@@ -135,9 +138,11 @@ export class Delivery {
       ...[messagesMax, ackDeadlineMs, retry?.minimumBackoffMs ?? -1, retry?.maximumBackoffMs ?? -1, attemptMin ?? 0],
       ...[fresh?.from ?? 0, fresh?.count ?? 0, heldMax, blocksMax, parkedMax],
     ];
-    return [this.#link.now(), packDoubles(numbers), bytesOf(fresh?.skip), bigEndian(fresh?.lanes)];
+    const { skip, lanes, generation = '' } = fresh ?? {};
+    return [this.#link.now(), packDoubles(numbers), bytesOf(skip), bigEndian(lanes), generation];
   }
 
+  /** Call after call, in the order given: what failed has settled a part of it, which the caller may repeat. */
   async #settle(
     script: Script,
     keys: readonly string[],
@@ -146,9 +151,12 @@ export class Delivery {
     rest: readonly Argument[],
     durable: boolean,
   ): Promise<Outcome[]> {
-    const { packed, outcomes } = packSettlement(refs);
-    const args = [this.#link.now(), packed, strict ? 1 : 0, this.#wake, ...rest];
-    return outcomes((await this.#run(script, keys, args, durable)) as readonly Buffer[]);
+    const settled: Outcome[][] = [];
+    for (const { packed, outcomes } of settlements(refs)) {
+      const args = [this.#link.now(), packed, strict ? 1 : 0, this.#wake, ...rest];
+      settled.push(outcomes((await this.#run(script, keys, args, durable)) as readonly Buffer[]));
+    }
+    return settled.flat();
   }
 
   async #run(script: Script, keys: readonly string[], args: readonly Argument[], durable = false): Promise<unknown> {

@@ -17,6 +17,8 @@ interface Persistence {
   readonly replicasMin: number;
   /** Bytes of its append-only file, 0 without one. */
   readonly bytes: number;
+  /** What it deletes when its memory is full, as `maxmemory-policy` names it. */
+  readonly evicts: string;
 }
 
 const worstFirst: readonly DurabilityLevel[] = ['memory', 'unknown', 'delayed', 'fsynced'];
@@ -50,19 +52,23 @@ export class DurabilityReader {
   #worth(servers: readonly Persistence[], hasWaitAof: boolean): Durability {
     const { replicas, aof } = this.#link.waiting;
     const waits = aof && hasWaitAof && servers.every(({ appendOnly }) => appendOnly);
-    const worths = servers.map((server) => (waits ? fsynced : worthOf(server)));
+    const worths = servers.map((server) =>
+      evictsMessages(server) ? evicted(server) : waits ? fsynced : worthOf(server),
+    );
     const worst = worths.sort((a, b) => worstFirst.indexOf(a.level) - worstFirst.indexOf(b.level))[0] ?? unknown;
     const replicasMin = Math.min(...servers.map((server) => server.replicasMin));
-    return { level: worst.level, words: [worst.words, ...failover(replicas, replicasMin, aof, waits)].join('; ') };
+    const more = [...failover(replicas, replicasMin, aof, waits), ...forgets(servers)];
+    return { level: worst.level, words: [worst.words, ...more].join('; ') };
   }
 
   async #servers(): Promise<Persistence[]> {
-    const infos = (await this.#link.onEachServer('INFO', 'persistence')).map(String);
-    const [appends, replicas] = await Promise.all([
+    const [infos, memories, appends, replicas] = await Promise.all([
+      this.#link.onEachServer('INFO', 'persistence'),
+      this.#link.onEachServer('INFO', 'memory'),
       this.#settings('*append*'),
       this.#settings('min-replicas-to-write'),
     ]);
-    return infos.map((info, at) => persistence(info, appends?.[at], replicas?.[at]));
+    return infos.map((info, at) => persistence(`${info}`, `${memories[at]}`, appends?.[at], replicas?.[at]));
   }
 
   /** By server; undefined when the user of the store may not ask. */
@@ -91,6 +97,25 @@ const unknown: Durability = {
   level: 'unknown',
   words: 'unknown: Redis does not tell its settings (CONFIG GET is not allowed); ask its operator for appendfsync',
 };
+
+/** Any key may go: whole logs, without a word to anybody. */
+function evictsMessages({ evicts }: Persistence): boolean {
+  return evicts.startsWith('allkeys-');
+}
+
+function evicted({ evicts }: Persistence): Durability {
+  const words = `memory only: Redis deletes acknowledged messages when its memory is full (set maxmemory-policy noeviction in Redis, it is ${evicts})`;
+  return { level: 'memory', words };
+}
+
+/** Keys that expire may go: no message has an expiry, but what tells a repeated write from a new one does. */
+function forgets(servers: readonly Persistence[]): string[] {
+  const policy = servers.find(({ evicts }) => evicts.startsWith('volatile-'))?.evicts;
+  if (!policy) return [];
+  return [
+    `when its memory is full Redis may forget what was repeated and store it twice (set maxmemory-policy noeviction, it is ${policy})`,
+  ];
+}
 
 function worthOf({ appendOnly, appendFsync, skipsFsync }: Persistence): Durability {
   if (appendOnly === undefined) return unknown;
@@ -126,6 +151,7 @@ function failover(replicas: number, replicasMin: number, aof: boolean, waits: bo
 
 function persistence(
   info: string,
+  memory: string,
   appends: Map<string, string> | undefined,
   replicas: Map<string, string> | undefined,
 ): Persistence {
@@ -136,6 +162,8 @@ function persistence(
     skipsFsync: appends?.get('no-appendfsync-on-rewrite') === 'yes',
     replicasMin: Number(replicas?.get('min-replicas-to-write') ?? 0),
     bytes: Number(field(info, 'aof_current_size') ?? 0),
+    // From INFO, which managed servers answer too. Without a bound on its memory it deletes nothing.
+    evicts: Number(field(memory, 'maxmemory') ?? 0) > 0 ? (field(memory, 'maxmemory_policy') ?? '') : '',
   };
 }
 

@@ -54,7 +54,7 @@ export class PartitionKeys {
   /**
    * HASH. A partition without it does not exist. h the offset that the next append gets, f the first that is kept, ms the
    * last publish time, b bytes ever appended, fb those before f, p partitions of the topic, r 1 when the topic was
-   * deleted.
+   * deleted, mv how often a subscription was moved here (seek, restore).
    */
   get meta(): string {
     return `${this.#tag}m`;

@@ -17,16 +17,20 @@ export type GrantReply = readonly [
   nextDueMs: number,
   limited: number,
   deadlineMs: number,
+  more: number,
+  generation: Buffer,
   ...blocks: BlockReply[],
 ];
 
 export function readGrant(reply: GrantReply): { grant: LeaseGrant; limited: boolean } {
-  const [epoch, cursor, head, nextDueMs, limited, deadlineMs, ...blocks] = reply;
+  const [epoch, cursor, head, nextDueMs, limited, deadlineMs, more, generation, ...blocks] = reply;
   const grant = {
     epoch,
+    generation: generation.toString(),
     cursor,
     head,
     nextDueMs: nextDueMs || undefined,
+    more: more === 1,
     blocks: blocks.map((block) => readBlock(block, deadlineMs)),
   };
   return { grant, limited: limited === 1 };

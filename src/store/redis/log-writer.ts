@@ -13,6 +13,8 @@ export interface WriteLimits {
   readonly batchBytesMax: number;
   /** What one commit takes of one log; the rest waits for the next. */
   readonly commitBytesMax: number;
+  /** So many appends at most: each may be a part with four arguments, and all of a commit run in one script. */
+  readonly commitAppendsMax: number;
   /** Bytes that may wait for Redis, of all logs together; past it appends are refused. */
   readonly queuedBytesMax: number;
   /** How long a commit that got no answer is asked about again. One more answer may be waited for on top. */
@@ -155,10 +157,11 @@ export class LogWriter {
   }
 
   #take(): Append[] {
-    const { commitBytesMax } = this.#shared.limits;
+    const { commitBytesMax, commitAppendsMax } = this.#shared.limits;
+    const countMax = Math.min(this.#pending.length, commitAppendsMax);
     let bytes = 0;
     let count = 0;
-    while (count < this.#pending.length && bytes < commitBytesMax) bytes += this.#pending[count++]!.bytes;
+    while (count < countMax && bytes < commitBytesMax) bytes += this.#pending[count++]!.bytes;
     return this.#pending.splice(0, count);
   }
 

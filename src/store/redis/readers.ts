@@ -24,7 +24,7 @@ export class Readers {
   }
 
   async createSubscription(subscription: Subscription): Promise<StoredSubscription> {
-    const { catalog, edits, states, newId, clock, changed } = this.#parts;
+    const { catalog, edits, states, newId, nowMs, changed } = this.#parts;
     const { name, topic: topicName } = subscription;
     const made = await untilSettled(topicName, async () => {
       const topic = await catalog.topic(topicName);
@@ -32,7 +32,7 @@ export class Readers {
       if (await catalog.subscription(name)) throw alreadyExists('subscription', name);
       const { topicId, partitions } = topic;
       const subscriptionId = `s${newId()}`;
-      const stored: StoredSubscription = { subscription, subscriptionId, topicId, partitions, activeMs: clock() };
+      const stored: StoredSubscription = { subscription, subscriptionId, topicId, partitions, activeMs: await nowMs() };
       const create = (log: LogRef) => states.create(log, subscriptionId);
       const give = () => edits.addSubscription(stored);
       const added = await this.#named(logsOf(topicId, 0, partitions), subscriptionId, create, give);

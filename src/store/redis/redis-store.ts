@@ -38,6 +38,7 @@ import { Logs } from './log.ts';
 import { PlacedAmongFewer, type WriteLimits } from './log-writer.ts';
 import { LogWriters } from './log-writers.ts';
 import { RedisMqttState } from './mqtt-state.ts';
+import { isNotFound } from './naming.ts';
 import { Readers } from './readers.ts';
 import { SubscriptionStates } from './subscription-state.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -49,8 +50,6 @@ export interface RedisStoreOptions {
   readonly url: string;
   /** Sets deployments on one server apart. */
   readonly prefix: string;
-  /** Wall clock of this node. */
-  readonly clock: () => number;
   readonly link: LinkOptions;
   readonly limits?: Partial<WriteLimits>;
 }
@@ -58,6 +57,7 @@ export interface RedisStoreOptions {
 const writeLimits: WriteLimits = {
   batchBytesMax: 256 * 1024,
   commitBytesMax: 8 * 1024 * 1024,
+  commitAppendsMax: 5000,
   queuedBytesMax: 64 * 1024 * 1024,
   commitDeadlineMs: 3000,
 };
@@ -72,10 +72,10 @@ const forgetLogsMax = 100;
  * doing when it died is over at its deadlines (I11).
  * @throws Error one sentence without a password: the URL cannot be read, or nothing there answers as it should.
  */
-export async function openRedisStore({ url, prefix, clock, link: options, limits }: RedisStoreOptions): Promise<Store> {
+export async function openRedisStore({ url, prefix, link: options, limits }: RedisStoreOptions): Promise<Store> {
   const link = await openLink(url, options);
   try {
-    const store = new RedisStore(link, new Keys(prefix), clock, { ...writeLimits, ...limits });
+    const store = new RedisStore(link, new Keys(prefix), { ...writeLimits, ...limits });
     await store.opened();
     return store;
   } catch (error) {
@@ -99,7 +99,7 @@ class RedisStore implements Store {
   readonly #durability: DurabilityReader;
   #closed: Promise<void> | undefined;
 
-  constructor(link: Connection, keys: Keys, clock: () => number, limits: WriteLimits) {
+  constructor(link: Connection, keys: Keys, limits: WriteLimits) {
     const node = newId();
     const states = new SubscriptionStates(link, keys);
     this.#link = link;
@@ -114,7 +114,8 @@ class RedisStore implements Store {
     this.#durability = new DurabilityReader(link);
     const edits = new CatalogEdits(link, keys, node);
     const changed = (names: readonly string[]) => this.#changes.tell(names);
-    const parts = { catalog: this.#catalog, edits, logs: this.#logs, states, newId, clock, changed };
+    const nowMs = () => this.nowMs();
+    const parts = { catalog: this.#catalog, edits, logs: this.#logs, states, newId, nowMs, changed };
     this.#topics = new Topics(parts);
     this.#readers = new Readers(parts);
     this.#changes.listen((name) => this.#subscriptions.forget(name));
@@ -214,8 +215,13 @@ class RedisStore implements Store {
     return this.#logs.forgetBefore(log, beforeMs);
   }
 
-  read(log: LogRef, fromOffset: number, bytesMax: number): Promise<readonly Batch[]> {
-    return this.#logs.read(log, fromOffset, bytesMax);
+  /** Both are sent in this turn, in this order; see `Logs.generation`. */
+  async read(log: LogRef, fromOffset: number, bytesMax: number): Promise<readonly Batch[]> {
+    const [generation, batches] = await Promise.all([
+      this.#logs.generation(log),
+      this.#logs.read(log, fromOffset, bytesMax),
+    ]);
+    return batches.map((batch) => ({ ...batch, generation }));
   }
 
   offsetAt(log: LogRef, timeMs: number): Promise<number> {
@@ -227,8 +233,14 @@ class RedisStore implements Store {
     await this.#topics.dropOrphan(log.topicId);
   }
 
-  watermarks(log: LogRef): Promise<Watermarks> {
-    return this.#trimming.watermarks(log);
+  /** A deleted topic's log that is gone: perhaps somebody died while dropping its topic, and nobody else would look. */
+  async watermarks(log: LogRef): Promise<Watermarks> {
+    try {
+      return await this.#trimming.watermarks(log);
+    } catch (error) {
+      if (isNotFound(error)) await this.#topics.dropOrphan(log.topicId);
+      throw error;
+    }
   }
 
   onWake(log: LogRef, wake: () => void): () => void {
@@ -306,9 +318,17 @@ class RedisStore implements Store {
     return new RedisMqttState({ link: this.#link, prefix: this.#keys.prefix, limits });
   }
 
+  /** Of a cluster any server's: their operator keeps their clocks together, as scripts on each of them use their own. */
+  async nowMs(): Promise<number> {
+    const given = this.#link.now();
+    if (given !== '') return Number(given);
+    const [seconds, micros] = ((await this.#link.command('TIME')) as Buffer[]).map(Number);
+    return seconds! * 1000 + Math.floor(micros! / 1000);
+  }
+
   async health(): Promise<StoreHealth> {
     try {
-      await this.table('health').put('checked', this.#link.shown);
+      await this.#writeToEachMaster();
       const { level, words } = await this.#durability.read();
       return { writable: true, level, durability: words };
     } catch (error) {
@@ -317,8 +337,15 @@ class RedisStore implements Store {
     }
   }
 
+  /** A topic lies on one of them, so each has to take writes. */
+  async #writeToEachMaster(): Promise<void> {
+    const numbers = this.#link.oneForEachServer((number) => this.#keys.table(`health/${number}`, ''));
+    await Promise.all(numbers.map((number) => this.table(`health/${number}`).put('checked', this.#link.shown)));
+  }
+
   counters(): StoreCounters {
     const { commits, failures, records, queued, totalMs } = this.#writers.counters();
+    const { losses, timeouts, redirections, waiting } = this.#link.linkCounters();
     return {
       commits,
       commitFailures: failures,
@@ -327,6 +354,10 @@ class RedisStore implements Store {
       commitMs: totalMs,
       leaseLimits: this.#subscriptions.limitHits,
       bytesOnDisk: this.#durability.bytesOnDisk,
+      linkLosses: losses,
+      linkTimeouts: timeouts,
+      linkRedirections: redirections,
+      linkWaiting: waiting,
     };
   }
 

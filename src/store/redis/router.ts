@@ -1,6 +1,7 @@
 import { backOffMs } from './back-off.ts';
 import { type Argument, stopping } from './link.ts';
 import { Refusal, unavailable } from './reply-error.ts';
+import type { Script } from './script.ts';
 import type { Server } from './server.ts';
 import type { Servers } from './servers.ts';
 import { Unsent, type Wire } from './wire.ts';
@@ -17,6 +18,8 @@ export interface Call {
   readonly name: string;
   readonly args: readonly Argument[];
   readonly durable: boolean;
+  /** Whose `EVALSHA` it is. */
+  readonly script?: Script;
 }
 
 /** Redirections of one call; a slot that moves is told once or twice. */
@@ -25,7 +28,8 @@ const redirectionsMax = 16;
 /**
  * Brings a call to the server that has its slot. It is sent again only when it was surely not done: it never left
  * (`Unsent`), or the server refused to look at it (`MOVED`, `ASK`, `TRYAGAIN`, `CLUSTERDOWN`, `LOADING`). A call that was
- * sent and not answered fails: only its caller knows whether it may be repeated.
+ * sent and not answered fails: only its caller knows whether it may be repeated. A server that does not know a script
+ * (`NOSCRIPT`: it is new, or was started again) is given it first.
  *
  * While a server is away its calls wait for it, but no longer than `timeoutMs` from when it went: after that they fail at
  * once until it is back.
@@ -45,7 +49,7 @@ export class Router {
     this.#limits = limits;
   }
 
-  /** @throws Unavailable; Refusal `NOSCRIPT` and what is a bug of ours */
+  /** @throws Unavailable; Refusal what is a bug of ours */
   async send(call: Call): Promise<unknown> {
     const { slot, name, args, durable } = call;
     const untilMs = performance.now() + this.#limits.timeoutMs;
@@ -80,15 +84,19 @@ export class Router {
   /** Whom to send it to next, once that makes sense. */
   async #next(
     error: Error,
-    { slot, durable }: Call,
+    call: Call,
     server: Server | undefined,
     tries: number,
     leftMs: number,
   ): Promise<Server | undefined> {
+    const { slot, durable, script } = call;
     if (error instanceof Unsent) return this.#whenBack(error, slot, server?.wireFor(durable), tries, leftMs);
-    if (!(error instanceof Refusal) || !server || error.word === 'NOSCRIPT') throw error;
+    if (!(error instanceof Refusal) || !server) throw error;
     if (tries > redirectionsMax || leftMs <= 0) throw unavailable(server.name, error);
     switch (error.word) {
+      case 'NOSCRIPT':
+        if (!script) throw error;
+        return this.#given(script, call, server, tries, leftMs);
       case 'MOVED':
       case 'ASK':
         return this.#redirected(error, slot, server);
@@ -100,6 +108,16 @@ export class Router {
         return this.#servers.of(slot);
       default:
         throw unavailable(server.name, error);
+    }
+  }
+
+  /** The same server, which knows the script now; whoever is next when it could not be given. */
+  async #given(script: Script, call: Call, server: Server, tries: number, leftMs: number): Promise<Server | undefined> {
+    try {
+      await server.load(script, call.durable);
+      return server;
+    } catch (error) {
+      return this.#next(error as Error, call, server, tries, leftMs);
     }
   }
 

@@ -1,6 +1,7 @@
 import type { RedisOptions } from 'ioredis';
 import { type Argument, Unavailable } from './link.ts';
 import { Refusal } from './reply-error.ts';
+import type { Script } from './script.ts';
 import { Wire, type WireLimits } from './wire.ts';
 
 /** How many replicas have to have a durable write before it counts. */
@@ -30,6 +31,8 @@ export class Server {
   readonly #durable: Wire;
   readonly #waiting: Waiting;
   readonly #waitMs: number;
+  /** Scripts on their way, by hash. */
+  readonly #loading = new Map<string, Promise<unknown>>();
   #round: Round | undefined;
   #asked = false;
   #noWaitAof = false;
@@ -59,6 +62,21 @@ export class Server {
     const missing = await waiting;
     if (missing) throw missing;
     return reply;
+  }
+
+  /**
+   * Gives it a script, once for all that ask for it: they may be thousands that were refused together.
+   * @throws as `Wire.call`
+   */
+  load({ sha, lua }: Script, durable: boolean): Promise<unknown> {
+    const underWay = this.#loading.get(sha);
+    if (underWay) return underWay;
+    const loading = this.wireFor(durable).call('SCRIPT', ['LOAD', lua]);
+    this.#loading.set(sha, loading);
+    // Not at once: refusals that came with the answer are still being looked at.
+    const over = () => setImmediate(() => this.#loading.delete(sha));
+    loading.then(over, over);
+    return loading;
   }
 
   wireFor(durable: boolean): Wire {

@@ -16,21 +16,54 @@ export interface Settlement {
 }
 
 const headBytes = 41;
+/** What one call settles, so that no other client of Redis waits long behind it; each run may mean a block of its own. */
+const runsMax = 250;
+const refsMax = 5000;
 const outcomeOf: Readonly<Record<string, Outcome>> = { o: 'ok', s: 'stale', u: 'unordered' };
 
-/** Packs references so that a whole block is one run, however many messages it holds. Their order is kept. */
-export function packSettlement(refs: readonly LeaseRef[]): Settlement {
+/**
+ * Packs references so that a whole block is one run, however many messages it holds. Their order is kept. One settlement
+ * for each call; without references there is one all the same, which asks whether there is such a subscription.
+ */
+export function* settlements(refs: readonly LeaseRef[]): Generator<Settlement> {
+  const runs = runsOf(refs);
+  let from = 0;
+  let next = 0;
+  do {
+    const mine = firstOf(runs, from);
+    const count = mine.reduce((sum, run) => sum + run.count, 0);
+    yield settlementOf(mine, refs.slice(next, next + count));
+    from += mine.length;
+    next += count;
+  } while (from < runs.length);
+}
+
+/** As many as one call takes, at least one if there is any. */
+function firstOf(runs: readonly Run[], from: number): readonly Run[] {
+  let to = from;
+  for (let refs = 0; to < runs.length && to - from < runsMax; to++) {
+    refs += runs[to]!.count;
+    if (refs > refsMax && to > from) break;
+  }
+  return runs.slice(from, to);
+}
+
+function settlementOf(runs: readonly Run[], refs: readonly LeaseRef[]): Settlement {
+  return { packed: pack(runs, refs), outcomes: (letters) => runs.flatMap((run, at) => outcomesOf(run, letters[at]!)) };
+}
+
+function runsOf(refs: readonly LeaseRef[]): Run[] {
   const runs: Run[] = [];
   let previous: LeaseRef | undefined;
   for (const ref of refs) {
     const run = runs.at(-1);
-    if (run && previous && follows(ref, previous)) {
+    if (run && previous && run.count < refsMax && follows(ref, previous)) {
       run.count++;
       run.consecutive &&= ref.offset === previous.offset + 1;
     } else runs.push({ head: ref, count: 1, consecutive: true });
     previous = ref;
   }
-  return { packed: pack(runs, refs), outcomes: (letters) => runs.flatMap((run, at) => outcomesOf(run, letters[at]!)) };
+  return runs;
 }
 
 function follows(ref: LeaseRef, previous: LeaseRef): boolean {

@@ -13,7 +13,7 @@ export interface NamingParts {
   readonly logs: Logs;
   readonly states: SubscriptionStates;
   readonly newId: () => string;
-  readonly clock: () => number;
+  readonly nowMs: () => Promise<number>;
   /** Told the names that a change of this node touched; other nodes hear of them by the channel. */
   readonly changed: (names: readonly string[]) => void;
 }
@@ -81,7 +81,10 @@ export class Topics {
     return topics.flatMap(({ topicId, partitions }) => logsOf(topicId, 0, partitions));
   }
 
-  /** Removes what a deleted topic has left, once nobody reads it and it is empty. */
+  /**
+   * Removes what a deleted topic has left, once nobody reads it and it is empty: its logs first, then that there are any.
+   * Logs that are gone already do not stop it, so a later call completes what a crash cut short.
+   */
   async dropOrphan(topicId: string): Promise<void> {
     const { catalog, edits, logs } = this.#parts;
     if (!(await catalog.isOrphan(topicId))) return;
@@ -89,8 +92,8 @@ export class Topics {
     const subscriptions = await catalog.readersOf('subscriptions', topicId);
     const snapshots = await catalog.readersOf('snapshots', topicId);
     if (subscriptions.length + snapshots.length > 0) return;
-    const topic = (await catalog.logs()).find((it) => it.topicId === topicId);
-    const dropped = await onEach(logsOf(topicId, 0, topic?.partitions ?? 0), (log) => logs.drop(log));
+    const partitions = await catalog.partitionsOf(topicId);
+    const dropped = await onEach(logsOf(topicId, 0, partitions), (log) => logs.drop(log));
     if (dropped.every((gone) => gone)) await edits.dropLog(topicId);
   }
 
@@ -118,8 +121,8 @@ export class Topics {
 
   async #completeGrowth(topicId: string, partitions: number): Promise<void> {
     const { catalog } = this.#parts;
-    const log = (await catalog.logs()).find((it) => it.topicId === topicId);
-    if (!log || log.partitions >= partitions) return;
+    const known = await catalog.partitionsOf(topicId);
+    if (known === 0 || known >= partitions) return;
     for (let after: string | undefined; ; ) {
       const page = await catalog.listTopics({ prefix: '', limit: 1000, ...(after ? { after } : {}) });
       const found = page.items.find((it) => it.topicId === topicId);

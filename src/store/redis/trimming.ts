@@ -4,12 +4,23 @@ import type { Logs } from './log.ts';
 import type { SubscriptionStates } from './subscription-state.ts';
 
 /**
- * How far a log is needed, and removing what is not (I3).
+ * How far a log is needed, and removing what is not (I3). The caller of `trim` decided on what it saw some time ago, and
+ * other nodes seek, ack, and make and delete snapshots meanwhile. So a trim looks itself, in an order that matters:
  *
- * The caller of `trim` decided on what it saw some time ago; a snapshot may have been made since. So a trim asks first
- * whether somebody is making one (`hold`) and then which snapshots there are. A snapshot that it meets in neither was
- * copied after the first question, later than the caller looked: subscriptions had not acked less by then, so it needs
- * nothing that the caller gives up.
+ *     1  how often a subscription was moved here (`mv`: seek and restore count it in the same script that moves)
+ *     2  the first unacked offset of each subscription
+ *     3  whether somebody is making a snapshot (`hold.lua`): then it removes nothing
+ *     4  the first unacked offset of each snapshot
+ *     5  removes what all of them are past; each call of `trim.lua` removes nothing if there was a move since 1
+ *
+ * Between 1 and 5 there was no move, so subscriptions only went forward, and what 2 saw is needed by none of them at 5.
+ * A move before 1 shows in 2, whatever became of its snapshot. A move after 5 goes to a snapshot that stands: to one that
+ * 4 saw, or to one that it did not. That one was copied after 3 asked, since making it holds the log from before the copy
+ * until after the name; it was copied from a subscription as it was at 2 or later, and needs nothing before that. A seek
+ * to a time after 5 brings back what is kept by then, as it promises. What a move stopped is left to the next sweep.
+ *
+ * A subscription that is made meanwhile is owed what is published once it is there. The caller gives up nothing past the
+ * head that `watermarks` saw before it asked for names: one that it did not see is owed only what came after that head.
  */
 export class Trimming {
   readonly #catalog: Catalog;
@@ -23,15 +34,18 @@ export class Trimming {
   }
 
   async trim(log: LogRef, beforeOffset: number): Promise<void> {
-    await this.#logs.ends(log); // NOT_FOUND when there is no such log
+    const { moves } = await this.#logs.ends(log); // NOT_FOUND when there is no such log
+    const subscriptions = await this.#subscriptions(log);
     if (await this.#logs.isHeld(log)) return;
-    const needed = (await this.#snapshots(log)).map(({ firstUnacked }) => firstUnacked);
-    await this.#logs.trim(log, Math.min(beforeOffset, ...needed));
+    const readers = [...subscriptions, ...(await this.#snapshots(log))];
+    const needed = readers.reduce((least, { firstUnacked }) => Math.min(least, firstUnacked), beforeOffset);
+    await this.#logs.trim(log, needed, moves);
   }
 
   async watermarks(log: LogRef): Promise<Watermarks> {
+    const { first, head, bytes } = await this.#logs.ends(log); // before the names: see above
     const [subscriptions, snapshots] = await Promise.all([this.#subscriptions(log), this.#snapshots(log)]);
-    return { ...(await this.#logs.ends(log)), subscriptions, snapshots };
+    return { first, head, bytes, subscriptions, snapshots };
   }
 
   /** One that has no state is being deleted. */

@@ -27,7 +27,10 @@ if last then
   end
 end
 
-local head, lastMs, bytesBefore, partitions, retired = unpack(redis.call('HMGET', KEYS[2], 'h', 'ms', 'b', 'p', 'r'))
+-- More than any partition ever leases: so the block ids of a generation lie past those of the one before.
+local blocksPerMs = 64
+local head, lastMs, bytesBefore, partitions, retired, generationBefore, blocksFrom =
+  unpack(redis.call('HMGET', KEYS[2], 'h', 'ms', 'b', 'p', 'r', 'g', 'k'))
 if not head or retired then return {'gone'} end
 head, bytesBefore, partitions = tonumber(head), tonumber(bytesBefore), tonumber(partitions)
 local now = epochMs(ARGV[1])
@@ -70,6 +73,10 @@ for i = 6, #ARGV, 4 do
   end
 end
 
+-- The server's history gets another id with every failover and every start: from here on the log may differ from what was
+-- read of it before, and so may the blocks of its leases.
+local generation = #batches > 0 and (string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or '')
+
 for _, it in ipairs(batches) do
   local id = string.format('%d-%d', it.first, publishMs)
   local bytes = table.concat(it)
@@ -77,6 +84,9 @@ for _, it in ipairs(batches) do
   bytesBefore = bytesBefore + #bytes
 end
 if #batches > 0 then
+  if generation ~= generationBefore then
+    redis.call('HSET', KEYS[2], 'g', generation, 'k', math.max(now * blocksPerMs, tonumber(blocksFrom or 0) + 1))
+  end
   redis.call('HSET', KEYS[2], 'h', head, 'ms', publishMs, 'b', bytesBefore)
   for key, where in pairs(newKeys) do
     redis.call('HSET', KEYS[3], key, where)

@@ -17,10 +17,12 @@ local cell = {
   gone = '5', -- acked, or handed out again in another block
 }
 local noLane = '\0\0\0\0'
+local attemptMax = 65535 -- a u16; more are not told apart
 local argumentsMax = 1000 -- even; Lua's stack takes some 8,000
 
 -- Functions are in tables: Lua 5.1 makes each anew on every call, and one that names many locals costs a walk per name.
-local blocks = {}
+-- walked: messages of blocks through which this call went one by one.
+local blocks = { walked = 0 }
 
 function blocks.inChunks(command, key, list)
   for from = 1, #list, argumentsMax do
@@ -124,7 +126,7 @@ end
 function blocks.pack(block)
   local flags = (block.retryMin and 1 or 0) + (block.offsets and 2 or 0) + (block.attempts and 4 or 0)
   flags = flags + (block.states and 8 or 0) + (block.lanes and 16 or 0) + block.back * 32
-  local head = struct.pack('>BI6I4H', flags, block.first, block.n, math.min(block.attempt, 65535))
+  local head = struct.pack('>BI6I4H', flags, block.first, block.n, math.min(block.attempt, attemptMax))
   if flags == 0 then return head end
   local retry = block.retryMin and struct.pack('>I4I4', block.retryMin, block.retryMax) or ''
   return head .. retry .. (block.offsets or '') .. (block.attempts or '') .. (block.states or '') .. (block.lanes or '')
@@ -133,6 +135,7 @@ end
 -- For each message of a lane, the one before and the one after it in the block.
 function blocks.linkLanes(block)
   if block.before then return end
+  blocks.walked = blocks.walked + block.n
   local before, after, last = {}, {}, {}
   for index = 0, block.n - 1 do
     local lane = blocks.laneAt(block, index)

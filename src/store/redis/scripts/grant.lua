@@ -17,7 +17,8 @@ end
 
 function grant.take(offset, attempt, lane)
   local at = #grant.taken.offsets + 1
-  grant.taken.offsets[at], grant.taken.attempts[at], grant.taken.lanes[at] = offset, attempt, lane or noLane
+  grant.taken.offsets[at], grant.taken.lanes[at] = offset, lane or noLane
+  grant.taken.attempts[at] = math.min(attempt, attemptMax)
   if lane then grant.taken.hasLanes = true end
   room = room - 1
 end
@@ -25,6 +26,7 @@ end
 function grant.add(block)
   block.back, block.dirty, block.live = 0, true, nil
   block.retryMin, block.retryMax = retryMin, retryMax
+  block.attempt = math.min(block.attempt, attemptMax)
   blocks.opened[block.id] = block
   grant.blocks[#grant.blocks + 1] = block
   grant.replies[#grant.replies + 1] = {

@@ -56,7 +56,7 @@ end
 function lanes.pack(lane)
   local returned = {}
   for index, offset in ipairs(lane.offsets) do
-    returned[index] = struct.pack('>I6H', offset, math.min(lane.attempts[index], 65535))
+    returned[index] = struct.pack('>I6H', offset, math.min(lane.attempts[index], attemptMax))
   end
   local head = struct.pack('>dI4I4I4', lane.due, #returned, #lane.parked, lane.more)
   return head .. table.concat(returned) .. blocks.packAll('I6', lane.parked)

@@ -1,6 +1,9 @@
 -- Included by lease: what is due. Wants grant.lua, lanes.lua and the local attemptMin.
-local overdue = {}
-local entriesMax = 1000 -- of z that one call looks at, however many are due
+-- more: the call ended at one of its bounds, and there is more to look at.
+local overdue = { more = 0 }
+-- No other client of Redis is served meanwhile, so one call looks at so much, however much is due:
+local entriesMax = 1000 -- of z
+local walkedMax = 1000 -- messages of blocks that do not go out as a whole; the block at which that is passed is finished
 
 -- False: not for this caller, who wants only what failed often enough.
 function overdue.isWanted(attempt)
@@ -38,6 +41,8 @@ function overdue.expireBlock(block, dueMs, queue)
   local isEven = not block.lanes and not block.attempts
   if isEven and not overdue.isWanted(block.attempt + (block.back == 2 and 0 or 1)) then return end
   if isEven and not blocks.statesOf(block) and block.n <= room then return overdue.rename(block) end
+  blocks.walked = blocks.walked + block.n
+  if block.lanes then lanes.load(lanes.split(block.lanes, block.n), 1, block.n) end
   local endedMs = dueMs - backoffMs(block.retryMin, block.retryMax, block.attempt)
   for index = 0, block.n - 1 do
     if room <= 0 then return end
@@ -102,30 +107,31 @@ function overdue.takeEntry(member, dueMs, queue)
   return overdue.expireMessage(block, tonumber(index), dueMs, queue)
 end
 
--- `entries`: members and scores in turn. Lanes that fail on the way come due in the same call.
+-- `entries`: members and scores in turn. Lanes that fail on the way come due in the same call. Returns to how many it came.
 function overdue.takeEntries(entries)
   for at = 1, #entries, 2 do
-    if room <= 0 then return end
+    if room <= 0 or blocks.walked >= walkedMax then return (at - 1) / 2 end
     local queue = {}
     overdue.takeEntry(entries[at], tonumber(entries[at + 1]), queue)
     for _, member in ipairs(queue) do
       if room > 0 then overdue.takeEntry(member, now, queue) end
     end
   end
+  return #entries / 2
 end
 
 -- Everything due, oldest first.
 function overdue.take()
   local looked = 0
-  while room > 0 and looked < entriesMax do
+  while room > 0 and looked < entriesMax and blocks.walked < walkedMax do
     local most = math.min(room, entriesMax - looked)
     local entries = redis.call('ZRANGE', Z, '-inf', now, 'BYSCORE', 'LIMIT', 0, most, 'WITHSCORES')
     if #entries == 0 then return end
-    overdue.takeEntries(entries)
-    looked = looked + #entries / 2
+    looked = looked + overdue.takeEntries(entries)
     blocks.write()
     blocks.writeDue()
   end
+  overdue.more = room > 0 and 1 or 0
 end
 
 -- The sweep for messages that failed too often leaves the others due; the next call goes on where this one stopped.
@@ -134,10 +140,12 @@ function overdue.sweep()
   if state.r >= dueCount then state.r = 0 end
   local entries = redis.call('ZRANGE', Z, state.r, math.min(state.r + entriesMax, dueCount) - 1, 'WITHSCORES')
   if dueCount == 0 then return end
-  overdue.takeEntries(entries)
+  local left = dueCount - state.r
+  local looked = overdue.takeEntries(entries)
   blocks.write()
   if room <= 0 then return end
-  for at = 1, #entries, 2 do
+  if looked < left then overdue.more = 1 end
+  for at = 1, looked * 2, 2 do
     if blocks.due[entries[at]] == nil then state.r = state.r + 1 end
   end
 end

@@ -1,5 +1,5 @@
 -- lease: hand out what is due, keys that came free, then fresh messages if the cursor is where the caller looked.
--- KEYS[1] m  HASH of the log: h the offset that the next append gets
+-- KEYS[1] m  HASH of the log: h the offset that the next append gets; g its generation, k past all block ids of earlier ones
 -- KEYS[2] s  STRING, see state.lua
 -- KEYS[3] b  HASH of blocks, see block.lua
 -- KEYS[4] z  ZSET of what becomes due, see block-index.lua
@@ -14,9 +14,10 @@
 --   the fresh range, its first offset and how many, 0 and 0: none; heldMax; blocksMax; parkedMax
 -- ARGV[3] the messages of the range that are not to be handed out, a byte each, 1: skip; empty: none
 -- ARGV[4] their lanes, u32 each; empty: not ordered
+-- ARGV[5] the generation that the range was read in; empty: any
 -- RETURNS nil: no such subscription; else epoch, cursor, head, when something is due next (0: nothing), 1 when a limit was
---   met, deadline, then per block: id, first offset, count, lowest attempt, offsets (u32 each, empty: consecutive),
---   attempts (u16 each, empty: all the lowest)
+--   met, deadline, 1 when there was room but more was due than one call looks at, generation, then per block: id, first
+--   offset, count, lowest attempt, offsets (u32 each, empty: consecutive), attempts (u16 each, empty: all the lowest)
 local M, S, B, Z, O, K, Q, P, A = unpack(KEYS)
 -- INCLUDE time
 -- INCLUDE state
@@ -29,14 +30,19 @@ local deadlineMs = now + ackDeadlineMs
 if retryMin < 0 then retryMin, retryMax = nil, nil end
 local skip, given = ARGV[3], ARGV[4]
 if skip ~= '' and not string.find(skip, '\1', 1, true) then skip = '' end
-local head = tonumber(redis.call('HGET', M, 'h') or 1)
+local head, generation, blocksFrom = unpack(redis.call('HMGET', M, 'h', 'g', 'k'))
+head, generation = tonumber(head or 1), generation or ''
+-- A failover may have forgotten blocks. Their ids must not come again, or an old ack id would ack another message.
+state.b = math.max(state.b, tonumber(blocksFrom or 0))
 local limited = 0
 local lanes
+local more = 0
 
 local nextDueMs = tonumber(redis.call('ZRANGE', Z, 0, 0, 'WITHSCORES')[2] or nil)
 local isDue = room > 0 and nextDueMs and nextDueMs <= now
 count = math.min(count, head - from)
 local isFresh = attemptMin == 0 and from == state.c and room > 0 and count > 0
+isFresh = isFresh and (ARGV[5] == '' or ARGV[5] == generation)
 -- A block holds a message at least, so there are no more blocks than messages.
 if isFresh and (state.h >= heldMax or (state.h >= blocksMax and redis.call('HLEN', B) >= blocksMax)) then
   isFresh, limited = false, 1
@@ -56,7 +62,7 @@ if isFresh and not isDue and skip == '' and given == '' and state.a == 0 then
   redis.call('ZADD', O, from, id)
   writeState(state)
   nextDueMs = math.min(nextDueMs or dueMs, dueMs)
-  return { state.e, state.c, head, nextDueMs, limited, deadlineMs, { state.b, from, count, 1, '', '' } }
+  return { state.e, state.c, head, nextDueMs, limited, deadlineMs, 0, generation, { state.b, from, count, 1, '', '' } }
 end
 
 -- INCLUDE block
@@ -68,6 +74,7 @@ end
 if isDue then
 -- INCLUDE lease-due
   if attemptMin > 0 then overdue.sweep() else overdue.take() end
+  more = overdue.more
 end
 if isFresh and room > 0 then
 -- INCLUDE lease-fresh
@@ -98,4 +105,4 @@ blocks.write()
 blocks.writeIndexes()
 writeState(state)
 if isDue then nextDueMs = tonumber(redis.call('ZRANGE', Z, 0, 0, 'WITHSCORES')[2] or nil) end
-return { state.e, state.c, head, nextDueMs or 0, limited, deadlineMs, unpack(grant.replies) }
+return { state.e, state.c, head, nextDueMs or 0, limited, deadlineMs, more, generation, unpack(grant.replies) }

@@ -7,10 +7,11 @@
 -- KEYS[6] q  HASH of what waits in lanes, see lanes.lua
 -- KEYS[7] p  ZSET of more that waits, see lanes.lua
 -- KEYS[8] a  LIST of what was acked past the cursor, see acked-ahead.lua
+-- KEYS[9] m  HASH of the log: mv how often a subscription was moved
 -- ARGV[1] the offset
 -- ARGV[2] the wake channel
 -- RETURNS nil: no such subscription; else 1
-local S = KEYS[1]
+local S, M = KEYS[1], KEYS[9]
 -- INCLUDE state
 local state = readState()
 if not state then return false end

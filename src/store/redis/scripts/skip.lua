@@ -10,13 +10,14 @@
 -- ARGV[1] now (epoch ms), empty: the server's
 -- ARGV[2] the first offset to keep
 -- ARGV[3] most blocks and lanes to look at
--- ARGV[4] the wake channel
+-- ARGV[4] most messages to look at in them; the block at which that is passed is finished
+-- ARGV[5] the wake channel
 -- RETURNS nil: no such subscription; 1: call again, there is more; 0: done
 local S, B, Z, O, K, Q, P, A = unpack(KEYS)
 -- INCLUDE time
 local now = epochMs(ARGV[1])
 local keptFrom = tonumber(ARGV[2])
-local looksMax = tonumber(ARGV[3])
+local looksMax, messagesMax = tonumber(ARGV[3]), tonumber(ARGV[4])
 -- INCLUDE state
 local state = readState()
 if not state then return false end
@@ -27,7 +28,8 @@ local lanes
 -- INCLUDE acked-ahead
 
 local function skipInBlock(block)
-  blocks.linkLanes(block)
+  blocks.walked = blocks.walked + block.n
+  if block.lanes then blocks.linkLanes(block) end
   for index = 0, block.n - 1 do
     if blocks.offsetAt(block, index) >= keptFrom then return end
     local current = blocks.stateAt(block, index)
@@ -35,7 +37,8 @@ local function skipInBlock(block)
       if block.back == 0 and (current == cell.leased or current == cell.own) then state.u = state.u - 1 end
       state.h = state.h - 1
       blocks.drop(block, index, current)
-      local lane, later = blocks.laneAt(block, index), block.after[index]
+      local lane = blocks.laneAt(block, index)
+      local later = lane and block.after[index]
       if lane and (not later or blocks.stateAt(block, later) == cell.gone) then lanes.freed[#lanes.freed + 1] = lane end
     end
   end
@@ -44,6 +47,7 @@ end
 -- Of a lane that nobody holds.
 local function skipInLane(id)
   local lane = lanes.open(id)
+  blocks.walked = blocks.walked + #lane.offsets + #lane.parked
   local at = 1
   while lane.offsets[at] and lane.offsets[at] < keptFrom do
     at = at + 1
@@ -63,6 +67,7 @@ state.c = math.max(state.c, keptFrom)
 stepOverAcked()
 local members = redis.call('ZRANGE', O, '-inf', '(' .. digits(keptFrom), 'BYSCORE', 'LIMIT', 0, looksMax)
 for _, member in ipairs(members) do
+  if blocks.walked >= messagesMax then break end
   if string.sub(member, 1, 1) == 'l' then
     skipInLane(string.sub(member, 2))
   else
@@ -74,5 +79,5 @@ lanes.write()
 blocks.write()
 blocks.writeIndexes()
 writeState(state)
-if lanes.woke then redis.call('PUBLISH', ARGV[4], '') end
+if lanes.woke then redis.call('PUBLISH', ARGV[5], '') end
 return #members > 0 and 1 or 0

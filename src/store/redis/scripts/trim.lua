@@ -3,9 +3,10 @@
 -- KEYS[2] meta
 -- ARGV[1] offset
 -- ARGV[2] most batches a call, about
--- RETURNS 1: there is more to remove; 0: done, or there is no such log
-local head, bytes = unpack(redis.call('HMGET', KEYS[2], 'h', 'b'))
-if not head then return 0 end
+-- ARGV[3] how often a subscription had been moved when it was decided on
+-- RETURNS 1: there is more to remove; 0: done, or there is no such log, or one was moved since
+local head, bytes, moves = unpack(redis.call('HMGET', KEYS[2], 'h', 'b', 'mv'))
+if not head or (moves or '0') ~= ARGV[3] then return 0 end
 
 local holding = redis.call('XREVRANGE', KEYS[1], ARGV[1], '-', 'COUNT', 1)[1]
 if not holding then return 0 end

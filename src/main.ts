@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import type { App } from './app.ts';
 import { withoutPassword } from './config/store-url.ts';
 import { type Config, ConfigError, configExitCode, readConfig } from './config.ts';
@@ -9,6 +10,10 @@ import { isWorker, serveAsWorker } from './workers/worker.ts';
 // The process: reads the configuration, starts the app, and stops it on SIGTERM or SIGINT. With `--workers`
 // the app runs in processes of their own (this file again, forked), and this one looks after them.
 // Exit codes: 0 stopped as asked; 64 the configuration is wrong; 1 it could not start, or a bug ended it.
+
+// V8 judges by a sample whether what a line makes lives long. In the first burst every message is still on its way to the
+// disk, so V8 makes messages in the old generation from then on: half as much CPU time again, and 60 MB (measured).
+setFlagsFromString('--no-allocation-site-pretenuring');
 
 /** How long a stop waits for acknowledgements that are under way. */
 const stopDeadlineMs = 10_000;

@@ -64,6 +64,9 @@ export class RedisServer {
   }
 }
 
+/** A replica is to have its copy at once, not after waiting for others that might want one too. */
+const noSyncDelay = ['--repl-diskless-sync-delay', '0'];
+
 /** Masters that share the slots, each with `replicas` copies; `url` names the masters. */
 export interface RedisClusterServers {
   readonly url: string;
@@ -76,7 +79,14 @@ export async function startRedisCluster(
   replicas = 0,
   options: RedisServerOptions = {},
 ): Promise<RedisClusterServers> {
-  const settings = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000', ...(options.settings ?? [])];
+  const settings = [
+    '--cluster-enabled',
+    'yes',
+    '--cluster-node-timeout',
+    '2000',
+    ...noSyncDelay,
+    ...(options.settings ?? []),
+  ];
   const servers: RedisServer[] = [];
   // One by one: a free port is only surely free until somebody else asks for one.
   for (let i = 0; i < masters * (1 + replicas); i++) servers.push(await RedisServer.start({ ...options, settings }));
@@ -84,6 +94,7 @@ export async function startRedisCluster(
   const create = ['--cluster', 'create', ...addresses, '--cluster-replicas', `${replicas}`, '--cluster-yes'];
   execFileSync('redis-cli', create, { stdio: 'ignore' });
   await Promise.all(servers.map(({ port }) => clusterIsUp(port)));
+  await Promise.all(servers.slice(masters).map(({ port }) => replicaIsUp(port)));
   return {
     url: `redis-cluster://${addresses.slice(0, masters).join(',')}`,
     servers,
@@ -127,6 +138,10 @@ async function clusterIsUp(port: number): Promise<void> {
     async (redis) => (await redis.call('CLUSTER', 'INFO'))!.toString().includes('cluster_state:ok'),
     port,
   );
+}
+
+async function replicaIsUp(port: number): Promise<void> {
+  await eventually(async (redis) => (await redis.info('replication')).includes('master_link_status:up'), port);
 }
 
 /** Another process gives no event to wait for. */

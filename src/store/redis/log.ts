@@ -9,6 +9,10 @@ import { loadScript } from './script.ts';
 const trimBatchesMax = 512;
 /** Batches that one script reads: about 0.1 ms when they are small. */
 const readBatchesMax = 32;
+/** Batches that are fetched together when each may be as large as a publish. */
+const blindBatchesMax = 4;
+/** With no more than this left in the log, the rest comes by a plain command however it is divided into batches. */
+const restBytesMax = 1024 * 1024;
 /** Dedupe keys that one call lets go. */
 const forgetKeysMax = 1000;
 
@@ -19,7 +23,6 @@ const scripts = {
   drop: loadScript('log-drop'),
   offsetAt: loadScript('offset-at'),
   at: loadScript('log-at'),
-  read: loadScript('log-read'),
   trim: loadScript('trim'),
   hold: loadScript('hold'),
   forget: loadScript('forget'),
@@ -36,6 +39,10 @@ export interface LogEnds {
 
 /** `[id, ['n', records, 'b', bytes before, 'd', packed records]]`, the id being `<first offset>-<publish ms>`. */
 type Entry = readonly [id: Buffer, fields: readonly Buffer[]];
+
+interface StoredBatch extends Batch {
+  readonly bytesBefore: number;
+}
 
 /** The logs as they lie in Redis; who appends to them is in `log-writer.ts`. */
 export class Logs {
@@ -78,46 +85,59 @@ export class Logs {
    * need not copy it through Lua; the one that holds the offset only when there is none.
    */
   async read(log: LogRef, fromOffset: number, bytesMax: number): Promise<Batch[]> {
-    const next = await this.#batchFrom(log, fromOffset);
+    const [next, totalBytes] = await Promise.all([this.#batchFrom(log, fromOffset), this.#totalBytes(log)]);
     const holding = next?.firstOffset === fromOffset ? undefined : await this.#batchHolding(log, fromOffset);
     const first = holding ?? next;
     if (!first) {
       await this.ends(log); // NOT_FOUND when there is no such log
       return [];
     }
-    return this.#readOn(log, first, bytesMax);
+    return this.#readOn(log, first, bytesMax, totalBytes);
   }
 
-  /** Adds the batches that follow; the last one may go past `bytesMax`. */
-  async #readOn(log: LogRef, first: Batch, bytesMax: number): Promise<Batch[]> {
-    const batches = [first];
+  /**
+   * Adds the batches that follow; what goes past `bytesMax` is dropped. Each batch says how many bytes are before it, so it
+   * is known what is left: when that is little it is fetched at once. Otherwise as many batches as there are already, and
+   * never many, because small batches tell nothing of the size of the next. A script could count as it goes, but the copy
+   * that it makes costs Redis four times the reading.
+   */
+  async #readOn(log: LogRef, first: StoredBatch, bytesMax: number, totalBytes: number): Promise<Batch[]> {
+    const batches: Batch[] = [first];
     for (let last = first, bytes = last.bytes.length; bytes < bytesMax; ) {
-      const more = await this.#batchesOnwards(log, endOf(last), bytesMax - bytes);
+      const restBytes = totalBytes - last.bytesBefore - last.bytes.length;
+      if (restBytes <= 0) break;
+      const count = restBytes <= restBytesMax ? readBatchesMax : Math.min(batches.length, blindBatchesMax);
+      const more = await this.#batchesOnwards(log, endOf(last), count);
       for (const batch of more) {
         // A trim may have come in between; who reads on from the gap learns where the log starts now.
-        if (batch.firstOffset !== endOf(last)) return batches;
+        if (batch.firstOffset !== endOf(last) || bytes >= bytesMax) return batches;
         batches.push(batch);
         bytes += batch.bytes.length;
         last = batch;
       }
-      if (more.length < readBatchesMax) break;
+      if (more.length < count) break;
     }
     return batches;
   }
 
   /** The first one at `offset` or after it. */
-  async #batchFrom(log: LogRef, offset: number): Promise<Batch | undefined> {
+  async #batchFrom(log: LogRef, offset: number): Promise<StoredBatch | undefined> {
     const stream = this.#keys.partition(log).log;
     const [entry] = (await this.#link.command('XRANGE', stream, offset, '+', 'COUNT', 1)) as Entry[];
     return entry && batchOf(entry);
   }
 
-  async #batchesOnwards(log: LogRef, offset: number, bytesMax: number): Promise<Batch[]> {
-    const args = [offset, bytesMax, readBatchesMax];
-    return ((await this.#link.run(scripts.read, [this.#keys.partition(log).log], args)) as Entry[]).map(batchOf);
+  /** Of all batches there ever were. */
+  async #totalBytes(log: LogRef): Promise<number> {
+    return Number(await this.#link.command('HGET', this.#keys.partition(log).meta, 'b'));
   }
 
-  async #batchHolding(log: LogRef, offset: number): Promise<Batch | undefined> {
+  async #batchesOnwards(log: LogRef, offset: number, count: number): Promise<StoredBatch[]> {
+    const stream = this.#keys.partition(log).log;
+    return ((await this.#link.command('XRANGE', stream, offset, '+', 'COUNT', count)) as Entry[]).map(batchOf);
+  }
+
+  async #batchHolding(log: LogRef, offset: number): Promise<StoredBatch | undefined> {
     const stream = this.#keys.partition(log).log;
     const [entry] = (await this.#link.command('XREVRANGE', stream, offset, '-', 'COUNT', 1)) as Entry[];
     const batch = entry && batchOf(entry);
@@ -177,9 +197,15 @@ export class Logs {
   }
 }
 
-function batchOf([id, fields]: Entry): Batch {
+function batchOf([id, fields]: Entry): StoredBatch {
   const [firstOffset, publishMs] = id.toString().split('-').map(Number);
-  return { firstOffset: firstOffset!, publishMs: publishMs!, count: Number(fields[1]), bytes: fields[5]! };
+  return {
+    firstOffset: firstOffset!,
+    publishMs: publishMs!,
+    count: Number(fields[1]),
+    bytes: fields[5]!,
+    bytesBefore: Number(fields[3]),
+  };
 }
 
 function endOf({ firstOffset, count }: Batch): number {

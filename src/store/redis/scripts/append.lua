@@ -85,7 +85,9 @@ for _, it in ipairs(batches) do
 end
 if #batches > 0 then
   if generation ~= generationBefore then
-    redis.call('HSET', KEYS[2], 'g', generation, 'k', math.max(now * blocksPerMs, tonumber(blocksFrom or 0) + 1))
+    -- Before the first one there are no blocks: their ids begin at nothing, and are short.
+    local from = generationBefore and math.max(now * blocksPerMs, tonumber(blocksFrom) + 1) or 0
+    redis.call('HSET', KEYS[2], 'g', generation, 'k', from)
   end
   redis.call('HSET', KEYS[2], 'h', head, 'ms', publishMs, 'b', bytesBefore)
   for key, where in pairs(newKeys) do
